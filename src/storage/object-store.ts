@@ -1,0 +1,59 @@
+import type { ByteStream } from '../core/byte-stream.ts';
+
+/** What a store knows of one object. */
+export interface StoredObject {
+  /** Path below the store's prefix, `/`-separated, without a leading slash. */
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly modifiedAt: Date;
+  /** Names exactly this content: the vendor's version id or ETag. Reads pinned to it never mix two contents. */
+  readonly version?: string;
+}
+
+export interface PutOptions {
+  /** Fail with `conflict` when the key exists. A lost answer to our own put is not a conflict: contents are compared. */
+  readonly createOnly?: boolean;
+  /** Best guess of the final size, to choose the first part's size. The body may be shorter or longer. */
+  readonly expectedSizeBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface GetOptions {
+  /** First byte wanted; 0 by default. */
+  readonly start?: number;
+  /** Byte after the last one wanted; the object's end by default. */
+  readonly end?: number;
+  /** Read exactly this content (`StoredObject.version`), or fail with `integrity`. */
+  readonly version?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A place that keeps objects by key. The contract, which every implementation proves by passing
+ * `test/contract/object-store-contract.ts`:
+ *
+ * - `put` stores the whole body or nothing: an object becomes visible only when every byte is durable, an existing
+ *   object is replaced at once or stays as it was, and when the body throws or the signal aborts, nothing is left
+ *   (unfinished parts aborted, temporary files removed) and the body's own error is thrown.
+ * - `put` reads the body once, in order, keeps a bounded amount of it in memory, and does not keep a chunk after asking
+ *   for the next one unless it copied it.
+ * - `get` fails with `notFound` before the first byte when there is no such object; it ends only after the last byte
+ *   asked for, and throws when the connection is cut for good. Transient faults are retried inside, at the exact byte.
+ * - `head` answers `null` for "not there", never for "failed".
+ * - `list` gives every visible object whose key starts with `prefix`, in any order, and no unfinished ones.
+ * - `delete` is idempotent: a key that is not there is a success.
+ * - Retries of transient faults belong to the implementation; the caller never repeats a call.
+ *
+ * Errors are `BackupError`s of kind `notFound` (no such object, bucket or folder), `access` (denied, or credentials
+ * refused), `conflict` (`createOnly`), `integrity` (content changed under a pinned read), `storage` (all others: full,
+ * unreachable, server error), whose message names the store and the object.
+ */
+export interface ObjectStore extends AsyncDisposable {
+  /** The address as the user gave it, without secrets; for messages and the manifest. */
+  readonly url: string;
+  put(key: string, body: ByteStream, options?: PutOptions): Promise<StoredObject>;
+  get(key: string, options?: GetOptions): ByteStream;
+  head(key: string, options?: { readonly signal?: AbortSignal }): Promise<StoredObject | null>;
+  list(prefix: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<StoredObject>;
+  delete(keys: readonly string[], options?: { readonly signal?: AbortSignal }): Promise<void>;
+}
