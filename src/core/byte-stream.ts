@@ -11,12 +11,12 @@ export type Stage = (source: ByteStream) => ByteStream;
 
 /** All bytes of a stream that is known to be small. Fails with `integrity` when it is larger than `maxBytes`. */
 export async function collect(stream: ByteStream, maxBytes: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
+  const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of stream) {
     sizeBytes += chunk.byteLength;
     if (sizeBytes > maxBytes) throw new BackupError('integrity', `object is larger than ${maxBytes} bytes`);
-    chunks.push(Uint8Array.from(chunk));
+    chunks.push(Buffer.from(chunk));
   }
   return Buffer.concat(chunks, sizeBytes);
 }
