@@ -1,0 +1,137 @@
+import { randomBytes } from 'node:crypto';
+import type { ByteStream } from '../core/byte-stream.ts';
+import { BackupError } from '../core/backup-error.ts';
+import type { Compression } from '../core/compression.ts';
+import { Secret } from '../core/secret.ts';
+import type { WrappedKey } from '../core/wrapped-key.ts';
+import { computeCommitment, decodeSalt, readAesHeader, verifyAesHeader, writeAesHeader } from './aes-header.ts';
+import type { AesHeader } from './aes-header.ts';
+import { decryptSegments, encryptSegments } from './aes-segments.ts';
+import type { SegmentKeys } from './aes-segments.ts';
+import type { Decrypter, Encrypter, ObjectIdentity } from './cipher.ts';
+import { deriveKey } from './derive-key.ts';
+import { PrefixReader } from './prefix-reader.ts';
+
+const segmentBytes = 1_048_576;
+
+/** What a manifest says of this encryption. */
+export interface AesDescription {
+  readonly method: 'aes-256-gcm-hkdf-1mb';
+  readonly wrappedKeys: WrappedKey[];
+}
+
+export interface AesEncrypterOptions {
+  /** 32 bytes, of this backup alone. Stays the caller's, who keeps it until the last stage has ended. */
+  readonly dataKey: Secret;
+  /** `dataKey`, wrapped; written into each object, so that each can be opened without its manifest. 1 to 16. */
+  readonly wrappedKeys: readonly WrappedKey[];
+  readonly compression: Compression;
+}
+
+/** Writes AES container version 1 (docs/format.md). About 60 bytes per MiB longer than its input. */
+export function createAesEncrypter(options: AesEncrypterOptions): Encrypter<AesDescription> {
+  return {
+    extension: 'aes',
+    description: { method: 'aes-256-gcm-hkdf-1mb', wrappedKeys: [...options.wrappedKeys] },
+    encrypt: (identity) => (plaintext) => encryptObject(plaintext, createHeader(options, identity), options.dataKey),
+  };
+}
+
+/** Reads objects of the backup whose data key is given; the key stays the caller's. */
+export function createAesDecrypter(options: { readonly dataKey: Secret }): Decrypter {
+  return {
+    decrypt: (identity) => (source) => decryptObject(source, options.dataKey, identity),
+  };
+}
+
+export interface OpenAesObjectOptions {
+  /** What messages call the object, e.g. `file "archive.dump.zst.aes"`. */
+  readonly name: string;
+  /** Finds the data key with the wrapped keys in the header (`unwrapDataKey`) and hands it over. */
+  readonly unlock: (wrappedKeys: readonly WrappedKey[]) => Promise<Secret>;
+  /** Where known: which object this has to be. */
+  readonly identity?: ObjectIdentity;
+}
+
+export interface OpenedAesObject {
+  /** Authenticated. */
+  readonly header: AesHeader;
+  /** To be iterated once, which closes the source at its end, or when it is left early. Every byte is authenticated. */
+  readonly plaintext: ByteStream;
+}
+
+/** Opens one object on its own, with what its header says. Errors: `integrity`, and those of `unlock`. */
+export async function openAesObject(source: ByteStream, options: OpenAesObjectOptions): Promise<OpenedAesObject> {
+  const { name } = options;
+  const reader = new PrefixReader(source);
+  try {
+    const read = await readAesHeader(reader, name);
+    if (options.identity) checkIdentity(read.header, options.identity);
+    using dataKey = await options.unlock(read.header.wrappedKeys);
+    verifyAesHeader(read, dataKey, name);
+    const keys = createSegmentKeys(read.header, dataKey);
+    return { header: read.header, plaintext: decryptPayload(reader, keys, name) };
+  } catch (error) {
+    await reader[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function createHeader(options: AesEncrypterOptions, identity: ObjectIdentity): AesHeader {
+  const salt = randomBytes(32);
+  return {
+    suite: 'AES256_GCM_HKDF_1MB',
+    segmentBytes,
+    compression: options.compression,
+    backupId: identity.backupId,
+    objectName: identity.objectName,
+    salt: salt.toString('base64'),
+    commitment: computeCommitment(options.dataKey, salt).toString('base64'),
+    wrappedKeys: [...options.wrappedKeys],
+  };
+}
+
+async function* encryptObject(plaintext: ByteStream, header: AesHeader, dataKey: Secret): ByteStream {
+  const keys = createSegmentKeys(header, dataKey);
+  try {
+    yield writeAesHeader(header, dataKey);
+    yield* encryptSegments(plaintext, keys);
+  } finally {
+    keys.key.fill(0);
+  }
+}
+
+async function* decryptObject(source: ByteStream, dataKey: Secret, identity: ObjectIdentity): ByteStream {
+  const unlock = async (): Promise<Secret> => await Promise.resolve(new Secret(Uint8Array.from(dataKey.reveal())));
+  const name = `object "${identity.objectName}"`;
+  const { plaintext } = await openAesObject(source, { name, identity, unlock });
+  yield* plaintext;
+}
+
+async function* decryptPayload(reader: PrefixReader, keys: SegmentKeys, name: string): ByteStream {
+  await using _reader = reader;
+  try {
+    yield* decryptSegments(reader.rest(), keys, name);
+  } finally {
+    keys.key.fill(0);
+  }
+}
+
+function createSegmentKeys(header: AesHeader, dataKey: Secret): SegmentKeys {
+  const associatedData = `librelog-backup/v1/${header.backupId}/${header.objectName}`;
+  return {
+    key: deriveKey(dataKey, decodeSalt(header), 'payload'),
+    associatedData: Buffer.from(associatedData, 'utf8'),
+    segmentBytes,
+  };
+}
+
+/** Comes before the header is authenticated, so that a swapped object is named as such; it can only refuse. */
+function checkIdentity(header: AesHeader, wanted: ObjectIdentity): void {
+  if (header.backupId === wanted.backupId && header.objectName === wanted.objectName) return;
+  throw new BackupError(
+    'integrity',
+    `object "${wanted.objectName}" of backup ${wanted.backupId} was swapped: ` +
+      `it holds object "${header.objectName}" of backup ${header.backupId}`,
+  );
+}

@@ -1,0 +1,22 @@
+import type { Secret } from '../core/secret.ts';
+import { toKeyId } from './key-id.ts';
+import { parseKeyMaterial } from './key-material.ts';
+import { readSecret } from './read-secret.ts';
+import type { Environment } from './read-secret.ts';
+import { describeSecretReference, parseSecretReference } from './secret-reference.ts';
+
+export interface KeyEncryptionKeyRead {
+  /** 32 bytes; the caller disposes of it. */
+  readonly secret: Secret;
+  readonly keyId: string;
+  readonly warnings: readonly string[];
+}
+
+/** The raw key that a secret reference names. Errors: `config` (the reference), `key` (what it names). */
+export async function readKeyEncryptionKey(referenceText: string, env: Environment): Promise<KeyEncryptionKeyRead> {
+  const reference = parseSecretReference(referenceText);
+  const read = await readSecret(reference, { env });
+  using text = read.secret;
+  const secret = parseKeyMaterial(text, describeSecretReference(reference));
+  return { secret, keyId: toKeyId(secret), warnings: read.warnings };
+}
