@@ -4,7 +4,14 @@ import { BackupError } from '../core/backup-error.ts';
 import type { Compression } from '../core/compression.ts';
 import { Secret } from '../core/secret.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
-import { computeCommitment, decodeSalt, readAesHeader, verifyAesHeader, writeAesHeader } from './aes-header.ts';
+import {
+  computeCommitment,
+  decodeSalt,
+  maxWrappedKeys,
+  readAesHeader,
+  verifyAesHeader,
+  writeAesHeader,
+} from './aes-header.ts';
 import type { AesHeader } from './aes-header.ts';
 import { decryptSegments, encryptSegments } from './aes-segments.ts';
 import type { SegmentKeys } from './aes-segments.ts';
@@ -23,13 +30,20 @@ export interface AesDescription {
 export interface AesEncrypterOptions {
   /** 32 bytes, of this backup alone. Stays the caller's, who keeps it until the last stage has ended. */
   readonly dataKey: Secret;
-  /** `dataKey`, wrapped; written into each object, so that each can be opened without its manifest. 1 to 16. */
+  /** `dataKey`, wrapped; written into each object, so that each can be opened without its manifest. */
   readonly wrappedKeys: readonly WrappedKey[];
   readonly compression: Compression;
 }
 
-/** Writes AES container version 1 (docs/format.md). About 60 bytes per MiB longer than its input. */
+/**
+ * Writes AES container version 1 (docs/format.md): a header of about 1 KB, then 16 bytes more per MiB of input. Fails
+ * with `config` when there are no wrapped keys, or more than 16.
+ */
 export function createAesEncrypter(options: AesEncrypterOptions): Encrypter<AesDescription> {
+  const count = options.wrappedKeys.length;
+  if (count < 1 || count > maxWrappedKeys) {
+    throw new BackupError('config', `AES-256 takes 1 to ${maxWrappedKeys} keys and passphrases, not ${count}`);
+  }
   return {
     extension: 'aes',
     description: { method: 'aes-256-gcm-hkdf-1mb', wrappedKeys: [...options.wrappedKeys] },

@@ -12,6 +12,9 @@ const macBytes = 32;
 /** Far above any real header (one wrapped key takes about 300 bytes), far below what hurts to allocate. */
 const maxJsonBytes = 64 * 1024;
 
+/** Bounded, because each passphrase among them costs a scrypt to try. */
+export const maxWrappedKeys = 16;
+
 const bytes32 = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
 
 const aesHeaderSchema = z.strictObject({
@@ -25,8 +28,7 @@ const aesHeaderSchema = z.strictObject({
   salt: bytes32,
   /** Derived from data key and salt: fits no other data key, which GCM alone would not guarantee. */
   commitment: bytes32,
-  /** Bounded, because each passphrase among them costs a scrypt to try. */
-  wrappedKeys: z.array(wrappedKeySchema).min(1).max(16),
+  wrappedKeys: z.array(wrappedKeySchema).min(1).max(maxWrappedKeys),
 });
 
 /** Facts at the start of every `.aes` object, all of them public; docs/format.md, "AES container". */
@@ -40,10 +42,12 @@ export interface ReadHeader {
   readonly mac: Buffer;
 }
 
-/** Magic, length, JSON and MAC. */
+/** Magic, length, JSON and MAC. A header that could not be read again fails here, with `bug`. */
 export function writeAesHeader(header: AesHeader, dataKey: Secret): Buffer {
-  const json = Buffer.from(JSON.stringify(aesHeaderSchema.parse(header)), 'utf8');
-  if (json.byteLength > maxJsonBytes) throw new BackupError('bug', 'header of an AES-256 object is too large');
+  const json = Buffer.from(JSON.stringify(header), 'utf8');
+  if (json.byteLength > maxJsonBytes || !aesHeaderSchema.safeParse(header).success) {
+    throw new BackupError('bug', `header of object "${header.objectName}" could not be read again`);
+  }
   const length = Buffer.alloc(4);
   length.writeUInt32BE(json.byteLength);
   const macedBytes = Buffer.concat([magic, length, json]);
