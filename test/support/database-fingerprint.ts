@@ -1,0 +1,123 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { escapeIdentifier, type Client, type QueryResultRow } from 'pg';
+import type { Cluster } from './postgres-cluster.ts';
+
+const run = promisify(execFile);
+
+/** What a database holds, in a form that two databases can be compared by. */
+export interface DatabaseFingerprint {
+  /** Text of `pg_dump --schema-only`, cut into its parts, without what differs between two equal dumps. */
+  readonly schema: readonly string[];
+  /** Rows by table (and materialized view): how many, and a checksum that does not depend on their order. */
+  readonly rows: ReadonlyMap<string, string>;
+  readonly sequences: ReadonlyMap<string, string>;
+  /** Large objects by oid: size, checksum, owner, privileges. */
+  readonly largeObjects: ReadonlyMap<string, string>;
+}
+
+/** Reads everything: all rows of all tables in one snapshot. Nobody may change the database meanwhile. */
+export async function fingerprintDatabase(cluster: Cluster, database: string): Promise<DatabaseFingerprint> {
+  const client = await cluster.connect(database);
+  try {
+    await client.query(sessionSettings);
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    return {
+      schema: await dumpSchema(cluster, database),
+      rows: await checksumTables(client),
+      sequences: await readSequences(client),
+      largeObjects: await checksumLargeObjects(client),
+    };
+  } finally {
+    await client.end();
+  }
+}
+
+/** One way to write every value, whatever the database's or the role's own settings say. */
+const sessionSettings = `
+  SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
+  SET extra_float_digits = 3; SET lc_monetary = 'C'; SET xmlbinary = 'base64'; SET row_security = off;
+  SET search_path = pg_catalog;
+`;
+
+async function dumpSchema(cluster: Cluster, database: string): Promise<string[]> {
+  const env = { PATH: process.env['PATH'], ...cluster.env(database) };
+  const options = { env, maxBuffer: 256 * 1024 * 1024 };
+  const { stdout } = await run(join(cluster.binFolder, 'pg_dump'), ['--schema-only'], options);
+  return splitDump(stdout);
+}
+
+/** Every part of a dump begins with `--`, a line that names it, and `--`. */
+function splitDump(text: string): string[] {
+  const lines = text.split('\n').filter((line) => !changesFromDumpToDump(line));
+  return lines
+    .join('\n')
+    .split(/\n(?=--\n-- [^\n]*\n--\n)/)
+    .map((part) => part.trim());
+}
+
+function changesFromDumpToDump(line: string): boolean {
+  return /^(?:\\(?:un)?restrict |-- Dumped (?:from|by) )/.test(line);
+}
+
+async function checksumTables(client: Client): Promise<Map<string, string>> {
+  const { rows: tables } = await client.query<{ space: string; name: string; filled: boolean }>(`
+    SELECT n.nspname AS space, c.relname AS name, c.relispopulated AS filled
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+    ORDER BY n.nspname, c.relname`);
+  const checksums = new Map<string, string>();
+  for (const { space, name, filled } of tables) {
+    const table = `${escapeIdentifier(space)}.${escapeIdentifier(name)}`;
+    checksums.set(table, filled ? await checksumRows(client, table) : 'not filled');
+  }
+  return checksums;
+}
+
+/**
+ * Adds up the two halves of every row's MD5: equal for the same rows in any order, and a row that is there twice counts
+ * twice. `ROW(t.*)`, because a plain `t` would be a column of that name where there is one.
+ */
+async function checksumRows(client: Client, table: string): Promise<string> {
+  const row = await one<{ count: string; checksum: string | null }>(
+    client,
+    `SELECT count(*) AS count, ${sumOfHalf(1)} || ',' || ${sumOfHalf(17)} AS checksum
+     FROM (SELECT md5(ROW(t.*)::text) AS hash FROM ONLY ${table} AS t) AS hashes`,
+  );
+  return `${row.count} rows, checksum ${row.checksum ?? 'none'}`;
+}
+
+function sumOfHalf(start: 1 | 17): string {
+  return `sum(('x' || substr(hash, ${start}, 16))::bit(64)::bigint::numeric)`;
+}
+
+async function readSequences(client: Client): Promise<Map<string, string>> {
+  const { rows } = await client.query<{ space: string; name: string }>(
+    'SELECT schemaname AS space, sequencename AS name FROM pg_sequences ORDER BY 1, 2',
+  );
+  const values = new Map<string, string>();
+  for (const { space, name } of rows) {
+    const sequence = `${escapeIdentifier(space)}.${escapeIdentifier(name)}`;
+    const state = await one<{ value: string; called: boolean }>(
+      client,
+      `SELECT last_value AS value, is_called AS called FROM ${sequence}`,
+    );
+    values.set(sequence, `${state.value}, ${state.called ? 'used' : 'not used'}`);
+  }
+  return values;
+}
+
+async function checksumLargeObjects(client: Client): Promise<Map<string, string>> {
+  const { rows } = await client.query<{ oid: string; state: string }>(`
+    SELECT oid::text AS oid, concat_ws(' ', length(lo_get(oid)), 'bytes', md5(lo_get(oid)), 'of', lomowner::regrole,
+      (SELECT string_agg(item::text, ',' ORDER BY item::text) FROM unnest(lomacl) AS item)) AS state
+    FROM pg_largeobject_metadata ORDER BY oid`);
+  return new Map(rows.map(({ oid, state }) => [oid, state]));
+}
+
+async function one<Row extends QueryResultRow>(client: Client, sql: string): Promise<Row> {
+  const [row] = (await client.query<Row>(sql)).rows;
+  if (row === undefined) throw new Error(`no row from: ${sql}`);
+  return row;
+}

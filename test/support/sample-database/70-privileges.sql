@@ -1,0 +1,28 @@
+ALTER TABLE shop.orders OWNER TO sample_owner;
+ALTER FUNCTION shop.add_tax(numeric, numeric, numeric[]) OWNER TO sample_owner;
+ALTER TYPE types.mood OWNER TO sample_owner;
+GRANT USAGE ON SCHEMA shop, types TO sample_reader, "Sample ""Writer""";
+GRANT CREATE ON SCHEMA shop TO "Sample ""Writer""" WITH GRANT OPTION;
+GRANT SELECT ON ALL TABLES IN SCHEMA shop TO sample_reader;
+REVOKE ALL ON shop.categories FROM PUBLIC, sample_reader;
+GRANT SELECT (id, name), UPDATE (name), REFERENCES (id) ON shop.customers TO "Sample ""Writer""";
+GRANT INSERT, TRIGGER, TRUNCATE ON shop.orders TO "Sample ""Writer""" WITH GRANT OPTION;
+GRANT SELECT ON shop.cheap, shop.sales TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION shop.tricky_body() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION shop.tricky_body() TO sample_reader;
+REVOKE ALL ON shop.products FROM CURRENT_USER;
+REVOKE USAGE ON TYPE types.mood FROM PUBLIC; GRANT USAGE ON TYPE types.mood TO sample_reader;
+GRANT USAGE, SELECT ON SEQUENCE types.advanced TO sample_reader; GRANT UPDATE ON SEQUENCE types.falling TO PUBLIC;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO sample_reader;
+GRANT SELECT (rolname) ON pg_authid TO sample_reader;
+ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO sample_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE sample_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE sample_owner IN SCHEMA history GRANT USAGE, SELECT ON SEQUENCES TO "Sample ""Writer""" WITH GRANT OPTION;
+
+CREATE TABLE secure.notes (id int PRIMARY KEY, owner name NOT NULL DEFAULT CURRENT_USER, body text);
+INSERT INTO secure.notes VALUES (1, 'sample_reader', 'mine'), (2, 'somebody', 'not mine'), (3, '', '');
+ALTER TABLE secure.notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_rows ON secure.notes TO sample_reader USING (owner = CURRENT_USER) WITH CHECK (owner = CURRENT_USER AND body <> '');
+CREATE POLICY "not ""somebody""" ON secure.notes AS RESTRICTIVE FOR SELECT TO PUBLIC USING (owner <> 'somebody');
+COMMENT ON POLICY own_rows ON secure.notes IS 'each sees its own';
+CREATE TABLE secure.nobody_sees (id int); INSERT INTO secure.nobody_sees VALUES (1); ALTER TABLE secure.nobody_sees ENABLE ROW LEVEL SECURITY;
