@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdtemp, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { inspect } from 'node:util';
+import { Secret } from '../../src/core/secret.ts';
+import { parseKeyMaterial } from '../../src/keys/key-material.ts';
+import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts';
+import { readPassphrase } from '../../src/keys/read-passphrase.ts';
+import { readSecret } from '../../src/keys/read-secret.ts';
+import { describeSecretReference, parseSecretReference } from '../../src/keys/secret-reference.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'librelog-keys-'));
+after(async () => await rm(folder, { recursive: true }));
+
+async function writeKey(name: string, content: string | Uint8Array, mode = 0o600): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, content);
+  await chmod(path, mode);
+  return path;
+}
+
+async function readFileSecret(path: string): Promise<{ text: string; warnings: readonly string[] }> {
+  const { secret, warnings } = await readSecret({ scheme: 'file', path }, { env: {} });
+  return { text: secret.revealText(), warnings };
+}
+
+describe('secret reference', () => {
+  it('names an environment variable or a file', () => {
+    assert.deepEqual(parseSecretReference('env:BACKUP_KEY'), { scheme: 'env', variable: 'BACKUP_KEY' });
+    assert.deepEqual(parseSecretReference('file:/etc/a b:c@2'), { scheme: 'file', path: '/etc/a b:c@2' });
+    assert.deepEqual(parseSecretReference('file:key'), { scheme: 'file', path: 'key' });
+  });
+
+  it('is printed as it was written', () => {
+    for (const text of ['env:A', 'file:/x/y']) {
+      assert.equal(describeSecretReference(parseSecretReference(text)), text);
+    }
+  });
+
+  it('fails with config and says which part is wrong', () => {
+    const cases: [string, RegExp][] = [
+      ['env:', /"env:" has no variable name/],
+      ['env:MY-KEY', /"env:" has a variable name that is not/],
+      ['env:1ST', /"env:" has a variable name that is not/],
+      ['file:', /"file:" has no path/],
+      ['file:a\0b', /"file:" has a path with a zero byte/],
+      ['vault:kv/backup#key', /scheme "vault:" are not supported by this version/],
+      ['aws-kms:arn:aws:kms:x', /scheme "aws-kms:" are not supported by this version/],
+      ['/etc/key', /no known scheme/],
+      ['', /no known scheme/],
+    ];
+    for (const [text, message] of cases) {
+      assert.throws(() => parseSecretReference(text), { kind: 'config', message }, text);
+    }
+  });
+
+  it('never repeats a secret that was given in its place', () => {
+    for (const text of ['hunter2', 'hunter2:hunter2', 'env:hunter2!', 'ENV:hunter2']) {
+      assert.throws(
+        () => parseSecretReference(text),
+        (error) =>
+          !inspect(error)
+            .replace(/\n\s+at .*/g, '')
+            .includes('hunter2'),
+        text,
+      );
+    }
+  });
+});
+
+describe('reading a secret', () => {
+  it('takes an environment variable as it is', async () => {
+    const { secret, warnings } = await readSecret({ scheme: 'env', variable: 'A' }, { env: { A: ' é\n' } });
+    assert.equal(secret.revealText(), ' é\n');
+    assert.deepEqual(warnings, []);
+  });
+
+  it('takes a file as it is', async () => {
+    assert.deepEqual(await readFileSecret(await writeKey('plain', 'abc\n')), { text: 'abc\n', warnings: [] });
+  });
+
+  it('fails with key, naming the reference, when nothing is there', async () => {
+    const missing = join(folder, 'missing');
+    const cases: [string, RegExp][] = [
+      ['env:NOT_SET', /cannot read secret env:NOT_SET: there is no such environment variable/],
+      ['env:EMPTY', /secret env:EMPTY is empty/],
+      [`file:${missing}`, /cannot read secret file:.*missing: there is no such file/],
+      [`file:${folder}`, /cannot read secret file:.*: it is a folder/],
+      [`file:${await writeKey('empty', '')}`, /secret file:.*empty is empty/],
+    ];
+    for (const [text, message] of cases) {
+      const read = readSecret(parseSecretReference(text), { env: { EMPTY: '' } });
+      await assert.rejects(read, { kind: 'key', message }, text);
+    }
+  });
+
+  it('does not read a file that is too large to be a secret', async () => {
+    const path = await writeKey('large', '');
+    await truncate(path, 2 ** 40);
+    await assert.rejects(readFileSecret(path), { kind: 'key', message: /larger than 1048576 bytes/ });
+    await truncate(path, 2 ** 20);
+    assert.equal((await readFileSecret(path)).text.length, 2 ** 20);
+  });
+
+  it('warns when others may read the file', async () => {
+    for (const mode of [0o644, 0o640, 0o604, 0o444]) {
+      const { warnings } = await readFileSecret(await writeKey(`mode-${mode}`, 'x', mode));
+      assert.equal(warnings.length, 1, mode.toString(8));
+      assert.match(warnings[0] ?? '', new RegExp(`can be read by other users \\(mode 0${mode.toString(8)}\\)`));
+    }
+    for (const mode of [0o600, 0o400]) {
+      assert.deepEqual((await readFileSecret(await writeKey(`mode-${mode}`, 'x', mode))).warnings, []);
+    }
+  });
+
+  it('does not warn of the modes that Kubernetes gives to its secret volumes', async () => {
+    await mkdir(join(folder, '..2026_11_23'));
+    await writeKey('..2026_11_23/key', 'x', 0o644);
+    await symlink('..2026_11_23', join(folder, '..data'));
+    await symlink('..data/key', join(folder, 'key'));
+    assert.deepEqual(await readFileSecret(join(folder, 'key')), { text: 'x', warnings: [] });
+    await symlink('mode-420', join(folder, 'ordinary-link'));
+    assert.equal((await readFileSecret(join(folder, 'ordinary-link'))).warnings.length, 1);
+  });
+
+  it('reads a pipe to its end', async () => {
+    const path = join(folder, 'pipe');
+    execFileSync('mkfifo', [path]);
+    const [read] = await Promise.all([readFileSecret(path), writeFile(path, 'from a pipe')]);
+    assert.deepEqual(read, { text: 'from a pipe', warnings: [] });
+  });
+});
+
+describe('key material', () => {
+  const key = Buffer.from('fbf0123456789abcdef0123456789abcdef0123456789abcdef0123456789aff', 'hex');
+  const forms: Record<string, string | Uint8Array> = {
+    raw: key,
+    'raw and a newline': Buffer.concat([key, Buffer.from('\n')]),
+    hex: key.toString('hex'),
+    'HEX and a newline': `${key.toString('hex').toUpperCase()}\n`,
+    base64: key.toString('base64'),
+    'base64 without padding': key.toString('base64').replace('=', ''),
+    'base64, carriage return, newline': `${key.toString('base64')}\r\n`,
+    base64url: `${key.toString('base64url')}\n`,
+    'a key file with comments': `# made today\n\n${key.toString('base64')}\n# the end\n`,
+  };
+
+  for (const [form, content] of Object.entries(forms)) {
+    it(`is read from ${form}`, () => {
+      assert.deepEqual(Buffer.from(parseKeyMaterial(new Secret(Buffer.from(content)), 'x').reveal()), key);
+    });
+  }
+
+  const wrong: [string | Uint8Array, RegExp][] = [
+    ['0123456789abcdef0123456789abcdef', /key file:k holds 16 bytes from hex; an AES-256 key is 32 bytes/],
+    [key.subarray(0, 31), /holds 31 bytes raw/],
+    [Buffer.concat([key, key.subarray(0, 1)]), /holds 33 bytes raw/],
+    [key.subarray(0, 24).toString('base64'), /holds 24 bytes from base64/],
+    [key.subarray(0, 1).toString('hex'), /holds 1 byte from hex/],
+    ['correct horse battery staple', /holds text that is neither hex nor base64/],
+    ['exactly 32 characters of a phrase', /holds text that is neither/],
+    [`${key.toString('hex')}\n${key.toString('hex')}\n`, /holds 2 lines of text/],
+    ['# only a comment\n', /holds no key/],
+    ['\n', /holds no key/],
+  ];
+  for (const [content, message] of wrong) {
+    it(`is refused: ${message.source}`, () => {
+      assert.throws(
+        () => parseKeyMaterial(new Secret(Buffer.from(content)), 'file:k'),
+        (error) => {
+          assert.ok(error instanceof Error && 'kind' in error && error.kind === 'key');
+          assert.match(error.message, message);
+          assert.ok(typeof content !== 'string' || content.trim() === '' || !inspect(error).includes(content.trim()));
+          return true;
+        },
+      );
+    });
+  }
+});
+
+describe('keys and passphrases by reference', () => {
+  const hex = '11'.repeat(32);
+
+  it('give a key, its id and the warnings', async () => {
+    const path = await writeKey('open.key', `${hex}\n`, 0o644);
+    const read = await readKeyEncryptionKey(`file:${path}`, {});
+    assert.deepEqual(Buffer.from(read.secret.reveal()).toString('hex'), hex);
+    assert.match(read.keyId, /^[0-9a-f]{16}$/);
+    assert.equal(read.warnings.length, 1);
+  });
+
+  it('give the same id for the same key, another for another, however it is written', async () => {
+    const env = { A: hex, B: Buffer.from(hex, 'hex').toString('base64'), C: '12'.repeat(32) };
+    const ids = await Promise.all(
+      ['env:A', 'env:B', 'env:C'].map(async (ref) => (await readKeyEncryptionKey(ref, env)).keyId),
+    );
+    assert.equal(ids[0], ids[1]);
+    assert.notEqual(ids[0], ids[2]);
+    // Computed with Python's hmac module: the label of docs/format.md under 32 bytes 0x11.
+    assert.equal(ids[0], '51f9aa3a906769f5');
+  });
+
+  it('give the first line of a passphrase', async () => {
+    const env = { A: 'one two\r\nthree\n', B: ' spaces count ', C: 'été' };
+    for (const [ref, text] of [
+      ['env:A', 'one two'],
+      ['env:B', ' spaces count '],
+      ['env:C', 'été'],
+    ] as const) {
+      assert.equal((await readPassphrase(ref, env)).secret.revealText(), text);
+    }
+  });
+
+  it('refuse an empty passphrase', async () => {
+    await assert.rejects(readPassphrase('env:A', { A: '\nsecond line' }), {
+      kind: 'key',
+      message: 'passphrase env:A is empty',
+    });
+  });
+});
