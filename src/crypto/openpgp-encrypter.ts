@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { BackupError, describeError } from '../core/backup-error.ts';
+import type { ByteStream } from '../core/byte-stream.ts';
+import type { Secret } from '../core/secret.ts';
+import type { Encrypter } from './cipher.ts';
+import type { Certificate } from './openpgp-certificates.ts';
+import { writeIntegrityProtected } from './openpgp-integrity-protected.ts';
+import { writeLiteral } from './openpgp-literal.ts';
+import { passphraseText } from './openpgp-private-keys.ts';
+
+/** What the manifest says of it. */
+export interface OpenPgpDescription {
+  readonly method: 'openpgp';
+  readonly profile: 'rfc4880';
+  readonly recipients: string[];
+  readonly passphrase: boolean;
+}
+
+export interface OpenPgpEncrypterOptions {
+  /** From `readCertificates`. Each of them alone opens the backup. */
+  readonly recipients: readonly Certificate[];
+  /** Opens the backup as well. UTF-8, used whole: whoever reads it from a file strips the line end. */
+  readonly passphrase?: Secret | undefined;
+}
+
+/** Who can open the messages. */
+interface Readers {
+  readonly certificates: readonly Certificate[];
+  readonly passphrase: string | undefined;
+}
+
+/**
+ * Encrypts every object into one binary OpenPGP message that stock gpg 2.2 opens: a session-key packet per recipient
+ * and one for the passphrase, then AES-256 with an MDC (SEIPDv1) around one uncompressed literal packet. Each object
+ * has its own session key. The passphrase is read here and may be disposed of afterwards. Fails with `key` when there is
+ * nobody to encrypt to, or a certificate cannot be used.
+ */
+export async function openOpenPgpEncrypter(options: OpenPgpEncrypterOptions): Promise<Encrypter<OpenPgpDescription>> {
+  const readers = toReaders(options);
+  // Proves, before anything is dumped, that every certificate takes a session key.
+  if (readers.certificates.length > 0) await writeSessionKey(randomBytes(32), { ...readers, passphrase: undefined });
+  return {
+    extension: 'pgp',
+    description: {
+      method: 'openpgp',
+      profile: 'rfc4880',
+      recipients: readers.certificates.map(({ fingerprint }) => fingerprint),
+      passphrase: readers.passphrase !== undefined,
+    },
+    encrypt: () => (source) => encryptMessage(source, readers),
+  };
+}
+
+function toReaders({ recipients, passphrase }: OpenPgpEncrypterOptions): Readers {
+  if (recipients.length === 0 && passphrase === undefined) {
+    throw new BackupError('key', 'OpenPGP encryption needs a recipient or a passphrase', {
+      hint: 'Give at least one certificate to encrypt to.',
+    });
+  }
+  if (passphrase?.sizeBytes === 0) throw new BackupError('key', 'the passphrase for OpenPGP encryption is empty');
+  // The same certificate may stand in several files.
+  const byFingerprint = new Map(recipients.map((certificate) => [certificate.fingerprint, certificate]));
+  return { certificates: [...byFingerprint.values()], passphrase: passphrase && passphraseText(passphrase) };
+}
+
+async function* encryptMessage(source: ByteStream, readers: Readers): ByteStream {
+  const sessionKey = randomBytes(32);
+  try {
+    yield await writeSessionKey(sessionKey, readers);
+    yield* writeIntegrityProtected(writeLiteral(source), sessionKey);
+  } finally {
+    sessionKey.fill(0);
+  }
+}
+
+/** The packets from which each recipient, and the passphrase, gets the session key (RFC 4880 5.1 and 5.3). */
+async function writeSessionKey(sessionKey: Uint8Array, { certificates, passphrase }: Readers): Promise<Uint8Array> {
+  const { encryptSessionKey, enums } = await import('openpgp');
+  try {
+    return await encryptSessionKey({
+      data: sessionKey,
+      algorithm: 'aes256',
+      encryptionKeys: certificates.map(({ key }) => key),
+      passwords: passphrase === undefined ? [] : [passphrase],
+      format: 'binary',
+      // Iterated and salted SHA-256 over 65,011,712 bytes, the most RFC 4880 has; gpg 2.2 knows no Argon2.
+      config: { aeadProtect: false, s2kType: enums.s2k.iterated, s2kIterationCountByte: 255 },
+    });
+  } catch (error) {
+    throw new BackupError('key', `cannot encrypt to the recipients: ${describeError(error)}`, { cause: error });
+  }
+}
