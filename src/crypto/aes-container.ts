@@ -16,6 +16,7 @@ import type { AesHeader } from './aes-header.ts';
 import { decryptSegments, encryptSegments } from './aes-segments.ts';
 import type { SegmentKeys } from './aes-segments.ts';
 import type { Decrypter, Encrypter, ObjectIdentity } from './cipher.ts';
+import { maxWrappedKeys } from './data-key.ts';
 import { deriveKey } from './derive-key.ts';
 import { PrefixReader } from './prefix-reader.ts';
 

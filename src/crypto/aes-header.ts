@@ -4,6 +4,7 @@ import { BackupError } from '../core/backup-error.ts';
 import { compressionSchema } from '../core/compression.ts';
 import type { Secret } from '../core/secret.ts';
 import { wrappedKeySchema } from '../core/wrapped-key.ts';
+import { maxWrappedKeys } from './data-key.ts';
 import { deriveKey } from './derive-key.ts';
 import type { PrefixReader } from './prefix-reader.ts';
 
@@ -11,9 +12,6 @@ const magic = Buffer.from('LRBKAES1', 'ascii');
 const macBytes = 32;
 /** Far above any real header (one wrapped key takes about 300 bytes), far below what hurts to allocate. */
 const maxJsonBytes = 64 * 1024;
-
-/** Bounded, because each passphrase among them costs a scrypt to try. */
-export const maxWrappedKeys = 16;
 
 const bytes32 = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
 

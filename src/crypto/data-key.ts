@@ -17,6 +17,9 @@ export interface Unlockers {
   readonly passphrases?: readonly Secret[];
 }
 
+/** More wrapped keys than this make no backup: a forged list of passphrases would cost a scrypt each to try. */
+export const maxWrappedKeys = 16;
+
 /** A fresh random key for one backup. */
 export function createDataKey(): Secret {
   return new Secret(randomBytes(32));
@@ -40,9 +43,15 @@ export async function wrapDataKey(dataKey: Secret, unlockers: Unlockers): Promis
 /**
  * The data key, by the first of the wrapped keys that something at hand opens: keys (by id) before passphrases (each
  * with each). Errors: `key` when nothing fits, with the key ids wanted and at hand; `integrity` when a key of the right
- * id does not open what it wrapped, or when passphrase parameters are out of bounds.
+ * id does not open what it wrapped, when there are more than 16, or when passphrase parameters are out of bounds.
  */
 export async function unwrapDataKey(wrappedKeys: readonly WrappedKey[], unlockers: Unlockers): Promise<Secret> {
+  if (wrappedKeys.length > maxWrappedKeys) {
+    throw new BackupError(
+      'integrity',
+      `data key is wrapped ${wrappedKeys.length} times; ${maxWrappedKeys} is the most`,
+    );
+  }
   const dataKey = unwrapWithKeys(wrappedKeys, unlockers) ?? (await unwrapWithPassphrases(wrappedKeys, unlockers));
   if (dataKey === null) throw describeMisfit(wrappedKeys, unlockers);
   return dataKey;

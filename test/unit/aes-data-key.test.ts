@@ -92,6 +92,14 @@ describe('data key', () => {
     await assert.rejects(derivePassphraseKey(passphrase, shortSalt), { kind: 'integrity' });
   });
 
+  it('does not try an endless list of wrapped keys', async () => {
+    const many = Array.from({ length: 17 }, () => wrappedByPassphrase).flat();
+    await assert.rejects(unwrapDataKey(many, { passphrases: [passphrase] }), {
+      kind: 'integrity',
+      message: /17 times/,
+    });
+  });
+
   it('can use all that the bounds allow', async () => {
     const salt = Buffer.alloc(32).toString('base64');
     const key = await derivePassphraseKey(passphrase, { name: 'scrypt', salt, n: 2 ** 18, r: 8, p: 1 });
