@@ -4,14 +4,7 @@ import { BackupError } from '../core/backup-error.ts';
 import type { Compression } from '../core/compression.ts';
 import { Secret } from '../core/secret.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
-import {
-  computeCommitment,
-  decodeSalt,
-  maxWrappedKeys,
-  readAesHeader,
-  verifyAesHeader,
-  writeAesHeader,
-} from './aes-header.ts';
+import { computeCommitment, decodeSalt, readAesHeader, verifyAesHeader, writeAesHeader } from './aes-header.ts';
 import type { AesHeader } from './aes-header.ts';
 import { decryptSegments, encryptSegments } from './aes-segments.ts';
 import type { SegmentKeys } from './aes-segments.ts';
