@@ -1,0 +1,74 @@
+import type { ByteStream } from '../core/byte-stream.ts';
+import { startClientProcess, type ClientProcess } from './client-process.ts';
+import type { ClientTool } from './client-tools.ts';
+import { feedClient } from './feed-client.ts';
+import { createNonce, runScript } from './psql.ts';
+import type { ArchiveRestore } from './pg-restore.ts';
+import { holdBackTail, withoutTransactionTimeout } from './script-stages.ts';
+import { hasSucceeded, toToolFailure } from './tool-failure.ts';
+
+export interface ArchiveScriptRestore extends Omit<ArchiveRestore, 'allowEarlyExit'> {
+  readonly psql: ClientTool;
+  /** Major version of the server restored to. */
+  readonly serverMajor: number;
+}
+
+/** What follows the COMMIT of pg_restore's scripts is a comment and `\unrestrict`, less than 200 bytes. */
+const tailBytes = 4096;
+
+/**
+ * Whether `restoreArchive` would fail because pg_restore sets `transaction_timeout`, which it does from 17 on, on a
+ * server that does not know it.
+ */
+export function needsScript(tool: ClientTool, serverMajor: number): boolean {
+  return tool.major >= 17 && serverMajor < 17;
+}
+
+/**
+ * Restores an archive by way of a script: pg_restore writes it, psql runs it, in one transaction. Slower than
+ * `restoreArchive`, but it restores to servers older than pg_restore, and it sends COMMIT only after the whole source
+ * was read, also when only a part of the archive is wanted. The same rules and errors hold otherwise.
+ */
+export async function restoreArchiveAsScript(
+  restore: ArchiveScriptRestore,
+  source: ByteStream,
+): Promise<{ readonly warnings: readonly string[] }> {
+  const { tool, psql, signal, graceMs } = restore;
+  const args = [...restore.args, '--single-transaction', '--file=-'];
+  const converter = startClientProcess(tool, { args, withStdin: true, signal, graceMs });
+  try {
+    const script = withoutTransactionTimeout(readScript(converter, source, signal), restore.serverMajor);
+    const run = { tool: psql, connection: restore.connection, signal, graceMs };
+    const { warnings } = await runScript(run, createNonce(), holdBackTail(script, tailBytes));
+    return { warnings: [...converter.stderr.warnings, ...warnings] };
+  } finally {
+    await converter.terminate();
+  }
+}
+
+/** pg_restore's script; ends only when the whole source was read and pg_restore exited with 0. */
+async function* readScript(converter: ClientProcess, source: ByteStream, signal: AbortSignal | undefined): ByteStream {
+  const feeding = feed(converter, source, signal);
+  // Looked at below; it may fail while the reader still works on what it has.
+  feeding.catch(() => {});
+  try {
+    for await (const chunk of converter.stdout as AsyncIterable<Buffer>) yield chunk;
+  } catch (error) {
+    await feeding;
+    throw error;
+  }
+  await feeding;
+}
+
+/** Ends the converter when the source fails, or its output would stay open for ever. */
+async function feed(converter: ClientProcess, source: ByteStream, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await feedClient(converter, source, { signal, onEarlyEnd: 'drain' });
+  } catch (error) {
+    await converter.terminate();
+    throw error;
+  }
+  converter.stdin.end();
+  const exit = await converter.exited;
+  if (!hasSucceeded(exit)) throw toToolFailure(converter, exit);
+}

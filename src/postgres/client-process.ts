@@ -1,0 +1,134 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BackupError } from '../core/backup-error.ts';
+import { openClientAccess, secretTexts, type ClientAccess } from './client-access.ts';
+import { clientEnvironment } from './client-environment.ts';
+import { ClientStderr } from './client-stderr.ts';
+import type { ClientTool } from './client-tools.ts';
+import type { Connection } from './connection.ts';
+
+/** How a client program ended. Both `null`: it could not be started, see `startError`. */
+export interface ClientExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly startError?: Error;
+}
+
+export interface ClientProcessOptions {
+  readonly args: readonly string[];
+  /** Adds `--dbname`; the password goes another way. */
+  readonly connection?: Connection;
+  /** Without it stdin is empty. */
+  readonly withStdin?: boolean;
+  /** Terminates the child. */
+  readonly signal?: AbortSignal | undefined;
+  /** Between SIGTERM and SIGKILL. */
+  readonly graceMs?: number | undefined;
+}
+
+const defaultGraceMs = 5_000;
+/** A process that the child left behind may hold stderr open for ever. */
+const stderrAfterExitMs = 500;
+
+/**
+ * A running client program. Its stdin is never closed by us except by `stdin.end()` and after its death: to psql, the
+ * end of its input is a sign to finish what it has.
+ */
+export class ClientProcess {
+  readonly tool: ClientTool;
+  readonly stderr: ClientStderr;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** Settles, and never fails, when the child is gone and its stderr was read. */
+  readonly exited: Promise<ClientExit>;
+  readonly #child: ChildProcess;
+  readonly #graceMs: number;
+  #exit: ClientExit | undefined;
+
+  constructor(tool: ClientTool, child: ChildProcess, traits: { secrets: readonly string[]; graceMs: number }) {
+    const { stdin, stdout, stderr } = child;
+    // Without free descriptors a child gets no pipes.
+    if (!stdin || !stdout || !stderr)
+      throw new BackupError('postgres', `cannot start "${tool.path}": no free descriptors`);
+    this.tool = tool;
+    this.#child = child;
+    this.#graceMs = traits.graceMs;
+    this.stdin = stdin;
+    this.stdout = stdout;
+    this.stderr = new ClientStderr(stderr, traits.secrets);
+    // A child that no longer reads is reported by its exit status; whoever writes sees the error as well.
+    stdin.on('error', () => {});
+    this.exited = this.#waitForExit();
+  }
+
+  get hasExited(): boolean {
+    return this.#exit !== undefined;
+  }
+
+  /**
+   * Ends the child - SIGTERM, then SIGKILL - and settles when it is gone; closes its pipes only then. Does nothing to a
+   * child that has ended already.
+   */
+  async terminate(): Promise<void> {
+    if (this.#exit === undefined) {
+      this.#child.kill('SIGTERM');
+      const kill = setTimeout(() => this.#child.kill('SIGKILL'), this.#graceMs);
+      await this.exited;
+      clearTimeout(kill);
+    }
+    this.stdin.destroy();
+    this.stdout.destroy();
+  }
+
+  async #waitForExit(): Promise<ClientExit> {
+    this.#exit = await exitOf(this.#child);
+    const timeout = new AbortController();
+    await Promise.race([this.stderr.ended, sleep(stderrAfterExitMs, undefined, timeout).catch(() => {})]);
+    timeout.abort();
+    return this.#exit;
+  }
+}
+
+/** Starts `tool` with the least it needs: its arguments, the way to the database, a small environment. */
+export function startClientProcess(tool: ClientTool, options: ClientProcessOptions): ClientProcess {
+  options.signal?.throwIfAborted();
+  const { connection } = options;
+  const access = connection === undefined ? null : openClientAccess(connection);
+  const client = new ClientProcess(tool, spawnClient(tool, options, access), {
+    secrets: connection === undefined ? [] : secretTexts(connection),
+    graceMs: options.graceMs ?? defaultGraceMs,
+  });
+  const terminate = () => void client.terminate();
+  options.signal?.addEventListener('abort', terminate, { once: true });
+  void cleanUp();
+  return client;
+
+  async function cleanUp(): Promise<void> {
+    await client.exited;
+    access?.[Symbol.dispose]();
+    options.signal?.removeEventListener('abort', terminate);
+  }
+}
+
+function spawnClient(tool: ClientTool, options: ClientProcessOptions, access: ClientAccess | null): ChildProcess {
+  const args = [...options.args, ...(access === null ? [] : [access.argument])];
+  const child = spawn(tool.path, args, {
+    env: { ...clientEnvironment(process.env), ...access?.env },
+    stdio: ['pipe', 'pipe', 'pipe', ...(access?.descriptors ?? [])],
+  });
+  // Reported by exitOf, or by the lack of pipes.
+  child.on('error', () => {});
+  if (options.withStdin !== true) child.stdin?.end();
+  return child;
+}
+
+async function exitOf(child: ChildProcess): Promise<ClientExit> {
+  try {
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+    return { code, signal };
+  } catch (error) {
+    return { code: null, signal: null, startError: error as Error };
+  }
+}
