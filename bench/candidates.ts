@@ -1,0 +1,137 @@
+import { join } from 'node:path';
+import { pipe, type Command } from './measure.ts';
+import type { Workbench } from './workbench.ts';
+
+export const launcher = join(import.meta.dirname, '..', 'bin', 'librelog-backup.js');
+
+export type CandidateName = 'limit' | 'aes' | 'openpgp' | 'gpg' | 'openssl' | 'age';
+
+/** One way to back up a database into the workbench's folder and to bring it back. */
+export interface Candidate {
+  readonly name: CandidateName;
+  /** As the reader would write it. */
+  readonly create: { readonly title: string; readonly command: Command };
+  readonly restore: { readonly title: string; readonly command: (database: string) => Command };
+  /** Makes what `restore` reads, where that is not what `create` leaves. */
+  readonly archive?: Command;
+  /** File or folder that `create` (or `archive`) fills, and that is removed before it runs. */
+  readonly output: string;
+}
+
+/** All candidates for a database; age only where it is installed. */
+export function listCandidates(bench: Workbench, database: string): Candidate[] {
+  return [limit(bench, database), ...ours(bench, database), ...classics(bench, database), ...age(bench, database)];
+}
+
+function limit({ cluster, folder }: Workbench, database: string): Candidate {
+  const output = join(folder, 'plain.dump');
+  const dump = ['-Fc', '-Z0', '--dbname', cluster.url(database)];
+  const program = join(cluster.binFolder, 'pg_dump');
+  const restore = join(cluster.binFolder, 'pg_restore');
+  return {
+    name: 'limit',
+    create: { title: '`pg_dump -Fc -Z0 > /dev/null` (the limit)', command: { program, args: dump, isOurs: false } },
+    archive: { program, args: [...dump, '--file', output], isOurs: false },
+    restore: {
+      title: '`pg_restore --single-transaction` from a local uncompressed archive (the limit)',
+      command: (target) => {
+        const args = ['--exit-on-error', '--single-transaction', '--dbname', cluster.url(target), output];
+        return { program: restore, args, isOurs: false };
+      },
+    },
+    output,
+  };
+}
+
+function ours({ cluster, keys, folder }: Workbench, database: string): Candidate[] {
+  const candidate = (name: 'aes' | 'openpgp', createArgs: readonly string[], restoreArgs: readonly string[]) => {
+    const output = join(folder, `store-${name}`);
+    const method = createArgs[1] ?? '';
+    const run = (...args: string[]): Command => ({
+      program: process.execPath,
+      args: [launcher, ...args, '--store', `file://${output}`],
+      isOurs: true,
+    });
+    return {
+      name,
+      create: {
+        title: `\`librelog-backup create --encrypt ${method}\``,
+        command: run('create', '--database', cluster.url(database), ...createArgs),
+      },
+      restore: {
+        title: `\`librelog-backup restore\`, ${method}`,
+        command: (target: string) => run('restore', 'latest', '--target', cluster.url(target), ...restoreArgs),
+      },
+      output,
+    };
+  };
+  const aesKey = ['--key', `file:${keys.aesFile}`];
+  const recipient = ['--recipient', `file:${keys.certificateFile}`];
+  return [
+    candidate('aes', ['--encrypt', 'aes-256', ...aesKey], aesKey),
+    candidate('openpgp', ['--encrypt', 'openpgp', ...recipient], ['--private-key', `file:${keys.privateKeyFile}`]),
+  ];
+}
+
+/** What cron scripts do: a plain dump into gpg, or through gzip into openssl. */
+function classics({ cluster, keys, folder }: Workbench, database: string): Candidate[] {
+  const bin = cluster.binFolder;
+  const dump = `${bin}/pg_dump '${cluster.url(database)}'`;
+  const psql = (target: string) =>
+    `${bin}/psql --no-psqlrc --quiet --single-transaction -v ON_ERROR_STOP=1 '${cluster.url(target)}'`;
+  const gpg = `gpg --homedir '${keys.gnupgHome}' --batch --quiet --trust-model always`;
+  const gpgFile = join(folder, 'backup.sql.gpg');
+  const openssl = `-aes-256-cbc -pbkdf2 -pass 'file:${keys.opensslPasswordFile}'`;
+  const opensslFile = join(folder, 'backup.sql.gz.enc');
+  return [
+    {
+      name: 'gpg',
+      create: {
+        title: '`pg_dump \\| gpg --encrypt`',
+        command: pipe(`${dump} | ${gpg} --encrypt --recipient bench@example.com > '${gpgFile}'`),
+      },
+      restore: {
+        title: '`gpg -d \\| psql --single-transaction`',
+        command: (target) => pipe(`${gpg} --decrypt '${gpgFile}' | ${psql(target)}`),
+      },
+      output: gpgFile,
+    },
+    {
+      name: 'openssl',
+      create: {
+        title: '`pg_dump \\| gzip \\| openssl enc -aes-256-cbc -pbkdf2`',
+        command: pipe(`${dump} | gzip | openssl enc ${openssl} -out '${opensslFile}'`),
+      },
+      restore: {
+        title: '`openssl enc -d \\| gunzip \\| psql --single-transaction`',
+        command: (target) => pipe(`openssl enc -d ${openssl} -in '${opensslFile}' | gunzip | ${psql(target)}`),
+      },
+      output: opensslFile,
+    },
+  ];
+}
+
+function age({ cluster, keys, folder }: Workbench, database: string): Candidate[] {
+  if (keys.age === null) return [];
+  const { identityFile, recipient } = keys.age;
+  const output = join(folder, 'backup.dump.zst.age');
+  const dump = `${cluster.binFolder}/pg_dump -Fc -Z0 '${cluster.url(database)}'`;
+  const restore = `${cluster.binFolder}/pg_restore --exit-on-error --single-transaction --dbname`;
+  return [
+    {
+      name: 'age',
+      create: {
+        title: '`pg_dump -Fc -Z0 \\| zstd -3 -T0 \\| age`',
+        command: pipe(`${dump} | zstd -3 -T0 --quiet | age --recipient ${recipient} --output '${output}'`),
+      },
+      restore: {
+        title: '`age -d \\| zstd -d \\| pg_restore --single-transaction`',
+        command: (target) =>
+          pipe(
+            `age --decrypt --identity '${identityFile}' '${output}' | zstd -d --quiet | ${restore} '${cluster.url(target)}'`,
+          ),
+      },
+      output,
+    },
+  ];
+}

@@ -1,0 +1,124 @@
+import type { Machine } from './machine.ts';
+import type { BenchReport, CandidateResult, Measured, MemoryResult, StartupResult, Throughput } from './report.ts';
+import { checkTargets, find } from './targets.ts';
+import { serverSettings } from './workbench.ts';
+
+/** The whole report as docs/benchmarks.md keeps it. */
+export function toMarkdown(report: BenchReport): string {
+  const parts = [
+    introduction,
+    targetSection(report),
+    report.throughput === undefined ? '' : throughputSection(report.throughput),
+    report.memory === undefined ? '' : memorySection(report.memory),
+    report.startup === undefined ? '' : startupSection(report.startup),
+  ];
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+const introduction = `# Benchmarks
+
+Written by \`npm run bench\`; \`npm run bench -- --help\` lists its options. All candidates of a table ran in one run on one
+machine, taking turns: every round runs each once, beginning with another one each time, and the medians of the rounds
+count. Before each of them the server writes a checkpoint and the system its dirty pages. The database, the files and
+the stores are on one disk; the database is in memory when a dump starts. MB and GB are 10⁶ and 10⁹ bytes.
+
+- **wall**: from start to end, with the fastest and the slowest round.
+- **CPU**: user and system time of the process and everything it started, without the PostgreSQL server.
+- **memory**: highest resident memory; of our own process alone (pg_dump and pg_restore not counted), and of the largest
+  single process of a pipe. The highest of all rounds.
+- Our own figures contain what the pipes do not do: waiting until the file is on the disk, SHA-256 of every object, the
+  manifest, locks, and on restore the check of all that.`;
+
+function targetSection(report: BenchReport): string {
+  const rows = checkTargets(report).map(({ promise, measured, isReached }) => [
+    promise,
+    measured,
+    isReached ? 'yes' : '**no**',
+  ]);
+  return `## Promises\n\n${table(['promise', 'measured', 'kept'], rows)}`;
+}
+
+function throughputSection({ machine, measuredAt, result }: Measured<Throughput>): string {
+  const settings = Object.entries(serverSettings).map(([name, value]) => `${name} = ${value}`);
+  return `## Create and restore
+
+${describeMachine(machine, measuredAt)}
+
+A mixed database: ${gigabytes(result.dumpBytes)} as \`pg_dump -Fc -Z0\` writes it, ${gigabytes(result.databaseBytes)} by
+\`pg_database_size\`. By share of the dump: text 30 %, jsonb 25 %, time series 20 %, incompressible bytea 15 %, rows with
+foreign keys 8 %, 200 small tables 2 %. Rounds: ${result.repetitions}. Server: ${settings.join(', ')}.
+
+### Create
+
+${candidateTable(result.create, result.dumpBytes)}
+
+### Restore into a new database
+
+${candidateTable(result.restore, result.dumpBytes)}`;
+}
+
+function candidateTable(results: readonly CandidateResult[], dumpBytes: number): string {
+  const limit = find(results, 'limit');
+  const rows = results.map((result) => [
+    result.title,
+    `${seconds(result.wallMs)} (${seconds(result.fastestMs)}–${seconds(result.slowestMs)})`,
+    limit === undefined ? '' : `${(result.wallMs / limit.wallMs).toFixed(2)} ×`,
+    `${(dumpBytes / 1e3 / result.wallMs).toFixed(0)} MB/s`,
+    seconds(result.cpuMs),
+    `${Math.round(result.peakMemoryBytes / 1e6)} MB`,
+    result.storedBytes === null ? '' : `${Math.round(result.storedBytes / 1e6)} MB`,
+  ]);
+  return table(['', 'wall', 'to the limit', 'of the dump', 'CPU', 'memory', 'stored'], rows);
+}
+
+function memorySection({ machine, measuredAt, result }: Measured<readonly MemoryResult[]>): string {
+  const [first] = result;
+  const sizes = first === undefined ? [] : [first.smallMegabytes, first.largeMegabytes];
+  const rows = result.map(({ what, smallPeakBytes, largePeakBytes }) => [
+    what,
+    `${Math.round(smallPeakBytes / 1e6)} MB`,
+    `${Math.round(largePeakBytes / 1e6)} MB`,
+  ]);
+  return `## Memory by size
+
+${describeMachine(machine, measuredAt)}
+
+Highest resident memory of our own process, by the size of the dump.
+
+${table(['', ...sizes.map((megabytes) => `${megabytes / 1000} GB`)], rows)}`;
+}
+
+function startupSection({ machine, measuredAt, result }: Measured<readonly StartupResult[]>): string {
+  const node = result.find(({ name }) => name === 'node -e 0')?.wallMs ?? Number.NaN;
+  const rows = result.map(({ name, wallMs }) => [
+    `\`${name}\``,
+    `${wallMs.toFixed(0)} ms`,
+    `${(wallMs - node).toFixed(0)} ms`,
+  ]);
+  return `## Start-up
+
+${describeMachine(machine, measuredAt)}
+
+Median of 20 runs each, taking turns; \`list\` on a folder store with 5 backups.
+
+${table(['', 'wall', 'over Node'], rows)}`;
+}
+
+function describeMachine(machine: Machine, measuredAt: string): string {
+  const { cpu, cores, memoryGb, system, node, tools } = machine;
+  const versions = Object.entries(tools).map(([name, version]) => `${name}: ${version}`);
+  return `Measured ${measuredAt.slice(0, 10)} on ${cpu}, ${cores} cores, ${memoryGb} GiB of memory; ${system}; Node ${node}; ${versions.join('; ')}.`;
+}
+
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [header, header.map(() => '---'), ...rows];
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+}
+
+function gigabytes(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}

@@ -1,0 +1,71 @@
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+export interface BenchOptions {
+  /** What to measure; the default is `throughput` and `startup`. */
+  readonly parts: readonly ('throughput' | 'memory' | 'startup')[];
+  /** Size of the dump in MB (10^6 bytes), about. */
+  readonly megabytes: number;
+  /** Sizes that `--memory` compares. */
+  readonly memoryMegabytes: readonly [number, number];
+  readonly repetitions: number;
+  /** Measures only what matches, e.g. `create`, `restore aes`. */
+  readonly only: RegExp;
+  /** Everything is written below it: the database and the files of all candidates share one disk. */
+  readonly folder: string;
+  /** Where benchmarks.json and benchmarks.md go. */
+  readonly outputFolder: string;
+}
+
+export const usage = `usage: npm run bench -- [options]
+  --size 2GB            bytes of the dump (pg_dump -Fc -Z0), about; MB or GB
+  --repeat 5            rounds; every candidate runs once per round, medians count
+  --only PATTERN        only candidates whose "create NAME" or "restore NAME" matches, e.g. "create (limit|aes|openpgp)"
+  --throughput, --memory, --startup
+                        only these parts; --memory compares two sizes; without any: throughput and start-up
+  --memory-sizes 1GB,8GB
+  --dir FOLDER          database and files go there (needs about 8 x the size)
+  --output FOLDER       where benchmarks.md and benchmarks.json go (docs)
+`;
+
+/** Throws an error whose message is for the user when an option makes no sense. */
+export function parseOptions(args: readonly string[]): BenchOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      size: { type: 'string', default: '2GB' },
+      repeat: { type: 'string', default: '5' },
+      only: { type: 'string', default: '.' },
+      memory: { type: 'boolean', default: false },
+      'memory-sizes': { type: 'string', default: '1GB,8GB' },
+      startup: { type: 'boolean', default: false },
+      throughput: { type: 'boolean', default: false },
+      dir: { type: 'string', default: tmpdir() },
+      output: { type: 'string', default: join(import.meta.dirname, '..', 'docs') },
+    },
+  });
+  const chosen = (['throughput', 'memory', 'startup'] as const).filter((part) => values[part]);
+  const [small = '', large = ''] = values['memory-sizes'].split(',');
+  return {
+    parts: chosen.length === 0 ? ['throughput', 'startup'] : chosen,
+    megabytes: parseMegabytes(values.size),
+    memoryMegabytes: [parseMegabytes(small), parseMegabytes(large)],
+    repetitions: parseCount(values.repeat),
+    only: new RegExp(values.only),
+    folder: resolve(values.dir),
+    outputFolder: resolve(values.output),
+  };
+}
+
+function parseMegabytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(MB|GB)$/i.exec(text);
+  const megabytes = Math.round(Number(match?.[1]) * (match?.[2]?.toUpperCase() === 'GB' ? 1000 : 1));
+  if (match === null || megabytes < 1) throw new Error(`"${text}" is not a size such as 500MB or 2GB`);
+  return megabytes;
+}
+
+function parseCount(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new Error(`"${text}" is not a number of rounds`);
+  return Number(text);
+}

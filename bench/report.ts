@@ -1,0 +1,65 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CandidateName } from './candidates.ts';
+import type { Machine } from './machine.ts';
+
+export interface CandidateResult {
+  readonly name: CandidateName;
+  readonly title: string;
+  /** Median of the rounds, like `cpuMs`. */
+  readonly wallMs: number;
+  readonly fastestMs: number;
+  readonly slowestMs: number;
+  readonly cpuMs: number;
+  /** Highest of the rounds. */
+  readonly peakMemoryBytes: number;
+  readonly storedBytes: number | null;
+}
+
+export interface Throughput {
+  readonly dumpBytes: number;
+  readonly databaseBytes: number;
+  readonly repetitions: number;
+  readonly create: readonly CandidateResult[];
+  readonly restore: readonly CandidateResult[];
+}
+
+export interface MemoryResult {
+  readonly what: string;
+  readonly smallMegabytes: number;
+  readonly smallPeakBytes: number;
+  readonly largeMegabytes: number;
+  readonly largePeakBytes: number;
+}
+
+export interface StartupResult {
+  readonly name: string;
+  readonly wallMs: number;
+}
+
+/** One part of the report, with where and when it was measured: the parts may come from different runs. */
+export interface Measured<Result> {
+  readonly measuredAt: string;
+  readonly machine: Machine;
+  readonly result: Result;
+}
+
+export interface BenchReport {
+  readonly throughput?: Measured<Throughput>;
+  readonly memory?: Measured<readonly MemoryResult[]>;
+  readonly startup?: Measured<readonly StartupResult[]>;
+}
+
+const jsonName = 'benchmarks.json';
+
+/** The last report there, so that a run of one part keeps the others; an empty one where there is none. */
+export function readReport(folder: string): BenchReport {
+  const path = join(folder, jsonName);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as BenchReport) : {};
+}
+
+export function writeReport(folder: string, report: BenchReport, markdown: string): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, jsonName), `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(join(folder, 'benchmarks.md'), markdown);
+}

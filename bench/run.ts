@@ -1,0 +1,35 @@
+import { describeMachine } from './machine.ts';
+import { toMarkdown } from './markdown.ts';
+import { measureMemory } from './memory.ts';
+import { parseOptions, usage, type BenchOptions } from './options.ts';
+import { readReport, writeReport, type BenchReport, type Measured } from './report.ts';
+import { measureStartup } from './startup.ts';
+import { measureThroughput } from './throughput.ts';
+import { openWorkbench, type Workbench } from './workbench.ts';
+
+const args = process.argv.slice(2);
+
+if (args.includes('--help')) console.log(usage);
+else await main(parseOptions(args));
+
+async function main(options: BenchOptions): Promise<void> {
+  await using bench = await openWorkbench(options.folder);
+  const report = { ...readReport(options.outputFolder), ...(await measureParts(bench, options)) };
+  const markdown = toMarkdown(report);
+  writeReport(options.outputFolder, report, markdown);
+  console.log(markdown);
+}
+
+async function measureParts(bench: Workbench, options: BenchOptions): Promise<BenchReport> {
+  const measured = <Result>(result: Result): Measured<Result> => ({
+    measuredAt: new Date().toISOString(),
+    machine: describeMachine(bench.cluster.binFolder),
+    result,
+  });
+  const has = (part: BenchOptions['parts'][number]) => options.parts.includes(part);
+  return {
+    ...(has('startup') ? { startup: measured(await measureStartup(bench)) } : {}),
+    ...(has('throughput') ? { throughput: measured(await measureThroughput(bench, options)) } : {}),
+    ...(has('memory') ? { memory: measured(await measureMemory(bench, options)) } : {}),
+  };
+}

@@ -1,0 +1,101 @@
+import type { CandidateName } from './candidates.ts';
+import type { BenchReport, CandidateResult, MemoryResult } from './report.ts';
+
+/** What the project promises, next to what was measured. */
+export interface Target {
+  readonly promise: string;
+  readonly measured: string;
+  readonly isReached: boolean;
+}
+
+const maxCreateRatio = 1.25;
+const minGpgRatio = 5;
+const maxRestoreRatio = 1.1;
+const maxMemoryBytes = 300e6;
+const maxMemoryGrowth = 0.1;
+const startupTargets = { '--version': 60, '--help': 60, list: 150 } as const;
+
+/** The promises that the report has figures for. */
+export function checkTargets(report: BenchReport): Target[] {
+  const { create = [], restore = [] } = report.throughput?.result ?? {};
+  return [
+    ...checkRatios(create, (ratio) => ({
+      promise: `create takes at most ${maxCreateRatio} × the limit`,
+      measured: ratio.toFixed(2),
+      isReached: ratio <= maxCreateRatio,
+    })),
+    ...checkGpg(create),
+    ...checkRatios(restore, (ratio) => ({
+      promise: `restore takes at most ${maxRestoreRatio} × the limit`,
+      measured: ratio.toFixed(2),
+      isReached: ratio <= maxRestoreRatio,
+    })),
+    ...checkPeaks([...create, ...restore]),
+    ...(report.memory?.result ?? []).flatMap(checkMemory),
+    ...checkStartup(report),
+  ];
+}
+
+export function find(results: readonly CandidateResult[], name: CandidateName): CandidateResult | undefined {
+  return results.find((result) => result.name === name);
+}
+
+function ours(results: readonly CandidateResult[]): CandidateResult[] {
+  return results.filter(({ name }) => name === 'aes' || name === 'openpgp');
+}
+
+function checkRatios(results: readonly CandidateResult[], judge: (ratio: number) => Target): Target[] {
+  const limit = find(results, 'limit');
+  if (limit === undefined) return [];
+  return ours(results).map(({ name, wallMs }) => labelled(name, judge(wallMs / limit.wallMs)));
+}
+
+function labelled(name: string, target: Target): Target {
+  return { ...target, promise: `${target.promise} (${name})` };
+}
+
+function checkGpg(results: readonly CandidateResult[]): Target[] {
+  const gpg = find(results, 'gpg');
+  if (gpg === undefined) return [];
+  return ours(results).map(({ name, wallMs }) => {
+    const ratio = gpg.wallMs / wallMs;
+    const promise = `create is at least ${minGpgRatio} × as fast as \`pg_dump \\| gpg\` (${name})`;
+    return { promise, measured: ratio.toFixed(1), isReached: ratio >= minGpgRatio };
+  });
+}
+
+function checkPeaks(results: readonly CandidateResult[]): Target[] {
+  if (ours(results).length === 0) return [];
+  const highest = Math.max(...ours(results).map(({ peakMemoryBytes }) => peakMemoryBytes));
+  return [atMost300(`our process stays within ${maxMemoryBytes / 1e6} MB`, highest)];
+}
+
+function atMost300(promise: string, bytes: number): Target {
+  return { promise, measured: `${Math.round(bytes / 1e6)} MB`, isReached: bytes <= maxMemoryBytes };
+}
+
+function checkMemory({ what, smallPeakBytes, largePeakBytes, largeMegabytes }: MemoryResult): Target[] {
+  const growth = largePeakBytes / smallPeakBytes - 1;
+  const percent = `${growth < 0 ? '−' : '+'}${Math.abs(growth * 100).toFixed(0)} %`;
+  return [
+    atMost300(`${what}: within ${maxMemoryBytes / 1e6} MB for ${largeMegabytes / 1000} GB`, largePeakBytes),
+    {
+      promise: `${what}: memory within ${maxMemoryGrowth * 100} % for both sizes`,
+      measured: percent,
+      isReached: Math.abs(growth) <= maxMemoryGrowth,
+    },
+  ];
+}
+
+function checkStartup(report: BenchReport): Target[] {
+  const results = report.startup?.result ?? [];
+  const node = results.find(({ name }) => name === 'node -e 0');
+  if (node === undefined) return [];
+  return Object.entries(startupTargets).flatMap(([name, maxMs]) => {
+    const result = results.find((result) => result.name === name);
+    if (result === undefined) return [];
+    const overMs = result.wallMs - node.wallMs;
+    const promise = `\`${name}\` takes at most ${maxMs} ms more than \`node -e 0\``;
+    return [{ promise, measured: `${overMs.toFixed(0)} ms`, isReached: overMs <= maxMs }];
+  });
+}
