@@ -15,6 +15,7 @@ export type ErrorKind =
   | 'partial'
   | 'policy'
   | 'interrupted'
+  | 'terminated'
   | 'bug';
 
 interface KindTraits {
@@ -37,7 +38,8 @@ export const errorKinds = {
   conflict: { exitCode: 50, retryable: true, meaning: 'locked, or already there' },
   partial: { exitCode: 60, retryable: false, meaning: 'some databases failed, others succeeded' },
   policy: { exitCode: 65, retryable: false, meaning: 'a policy is violated' },
-  interrupted: { exitCode: 130, retryable: false, meaning: 'interrupted (130 by SIGINT, 143 by SIGTERM)' },
+  interrupted: { exitCode: 130, retryable: false, meaning: 'interrupted by SIGINT' },
+  terminated: { exitCode: 143, retryable: false, meaning: 'ended by SIGTERM' },
   bug: { exitCode: 70, retryable: false, meaning: 'a bug in this program' },
 } as const satisfies Record<ErrorKind, KindTraits>;
 

@@ -1,19 +1,16 @@
 import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress } from 'node:zlib';
 import type { Stage } from '../core/byte-stream.ts';
-import type { Compression } from '../core/compression.ts';
+import { compressionFrameBytes, type Compression } from '../core/compression.ts';
 import { BufferPool, gather } from './gather.ts';
 import { mapOrdered } from './map-ordered.ts';
-
-/** Input bytes of one frame: large enough to cost no ratio, small enough to keep every core busy. */
-export const frameBytes = 4 * 1024 * 1024;
 
 const outputChunkBytes = 1024 * 1024;
 const zstdAsync = promisify(zstdCompress);
 const gzipAsync = promisify(gzip);
 
 /**
- * Compresses into independent frames (zstd, RFC 8878) or members (gzip, RFC 1952) of `frameBytes` input each, on up to
+ * Compresses into independent frames (zstd, RFC 8878) or members (gzip, RFC 1952) of 4 MiB input each, on up to
  * `concurrency` threads of Node's pool, in order; `zstd -d` and `gunzip` read the whole as one stream. Each frame is
  * compressed from one buffer because Node's own multi-threaded mode truncates (nodejs/node#59899).
  */
@@ -30,9 +27,9 @@ export function compress(compression: Compression, concurrency: number): Stage {
 
 function compressFrames(concurrency: number, compressFrame: (frame: Uint8Array) => Promise<Buffer>): Stage {
   return async function* (source) {
-    const pool = new BufferPool(frameBytes);
+    const pool = new BufferPool(compressionFrameBytes);
     // One more than the threads: a finished frame that waits for its turn must not leave a core idle.
-    const frames = mapOrdered(gather(source, frameBytes, pool), concurrency + 1, async (block) => {
+    const frames = mapOrdered(gather(source, compressionFrameBytes, pool), concurrency + 1, async (block) => {
       const frame = await compressFrame(block.buffer.subarray(0, block.sizeBytes));
       pool.takeBack(block.buffer);
       return frame;

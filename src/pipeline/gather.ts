@@ -26,11 +26,12 @@ export interface Block {
 
 /**
  * Copies small chunks (pg_dump writes 8 KiB, a pipe gives 64 KiB) into blocks of exactly `blockBytes`; the last one may
- * be shorter, none is empty. Whoever takes a block gives its buffer back to the pool.
+ * be shorter; an empty source gives one empty block. Whoever takes a block gives its buffer back to the pool.
  */
 export async function* gather(source: ByteStream, blockBytes: number, pool: BufferPool): AsyncGenerator<Block> {
   let buffer = pool.lend();
   let filled = 0;
+  let isEmpty = true;
   for await (const chunk of source) {
     let taken = 0;
     while (taken < chunk.byteLength) {
@@ -40,10 +41,11 @@ export async function* gather(source: ByteStream, blockBytes: number, pool: Buff
       filled += part.byteLength;
       if (filled === blockBytes) {
         yield { buffer, sizeBytes: filled };
+        isEmpty = false;
         buffer = pool.lend();
         filled = 0;
       }
     }
   }
-  if (filled > 0) yield { buffer, sizeBytes: filled };
+  if (filled > 0 || isEmpty) yield { buffer, sizeBytes: filled };
 }

@@ -38,7 +38,7 @@ describe('generating a key file', () => {
     const before = await readdir(folder);
     await assert.rejects(generateKeyFile(join(folder, 'no', 'such', 'folder'), { now }), {
       kind: 'key',
-      message: /cannot write key file ".*folder": ENOENT/,
+      message: /cannot write file ".*folder": ENOENT/,
     });
     assert.deepEqual(await readdir(folder), before);
   });

@@ -1,0 +1,24 @@
+import type { ByteStream } from '../core/byte-stream.ts';
+
+/** The bytes of a dump as pg_dump wrote them. */
+export interface OpenArchive {
+  readonly format: 'custom' | 'plain';
+  /** Ends only after everything that vouches for the bytes was checked; the last chunk comes only then. */
+  readonly body: ByteStream;
+}
+
+/** A dump that can be restored: an object of a backup, or a file of an old script. */
+export interface Archive {
+  /** For messages. */
+  readonly name: string;
+  /** Major version of the pg_dump that wrote it; `null` when unknown. */
+  readonly clientMajor: number | null;
+  /** Facts for creating a database like the one dumped; `null` when unknown. */
+  readonly source: { readonly encoding: string; readonly collate: string; readonly ctype: string } | null;
+  open(signal: AbortSignal): Promise<OpenArchive>;
+  /**
+   * Reads the stored bytes once and checks their digest: for consumers that cannot be undone. Does nothing where there
+   * is no digest to check.
+   */
+  checkStored(signal: AbortSignal): Promise<void>;
+}

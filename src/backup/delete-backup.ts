@@ -1,0 +1,43 @@
+import { Catalog, type CatalogEntry } from '../catalog/catalog.ts';
+import { BackupError } from '../core/backup-error.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+
+export interface DeleteRequest {
+  readonly store: ObjectStore;
+  readonly id: string;
+  readonly label?: string | undefined;
+}
+
+export interface DeletedBackup {
+  readonly label: string;
+  readonly id: string;
+}
+
+/**
+ * Deletes one backup, its manifest first. A damaged one can be deleted too. `confirm` is asked with the backup's full
+ * name and throws to refuse. Errors: `notFound`, `usage` (the id exists under several labels), those of the store.
+ */
+export async function deleteBackup(
+  request: DeleteRequest,
+  confirm: (name: string) => Promise<void>,
+): Promise<DeletedBackup> {
+  const catalog = new Catalog(request.store);
+  const entries = (await catalog.list({ label: request.label })).filter(({ id }) => id === request.id);
+  const { label, id } = single(entries, request);
+  await confirm(`${label}/${id}`);
+  await catalog.delete({ label, id });
+  return { label, id };
+}
+
+function single(entries: readonly CatalogEntry[], { store, id }: DeleteRequest): CatalogEntry {
+  const [entry, ...others] = entries;
+  if (entry === undefined) {
+    throw new BackupError('notFound', `no backup "${id}" in "${store.url}"`, {
+      hint: 'See what is there with: librelog-backup list.',
+    });
+  }
+  if (others.length > 0) {
+    throw new BackupError('usage', `backup "${id}" exists under several labels`, { hint: 'Say which with --label.' });
+  }
+  return entry;
+}

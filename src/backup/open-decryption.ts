@@ -1,0 +1,116 @@
+import type { Manifest } from '../catalog/manifest.ts';
+import { canonicalManifestBytes } from '../catalog/seal.ts';
+import { BackupError } from '../core/backup-error.ts';
+import type { Secret } from '../core/secret.ts';
+import type { Decrypter } from '../crypto/cipher.ts';
+import {
+  readContentOf,
+  readPassphraseOf,
+  readPublicContentOf,
+  readUnlockers,
+  type UnlockRequest,
+} from './read-secrets.ts';
+import type { UseCaseContext } from './use-case-context.ts';
+
+/** Everything that may open a backup; every string is a secret reference. What does not apply is not read. */
+export interface DecryptionRequest extends UnlockRequest {
+  /** OpenPGP private keys. */
+  readonly privateKeys?: readonly string[] | undefined;
+  readonly privateKeyPassphrase?: string | undefined;
+  /** Certificates of those whose signature on a manifest counts. */
+  readonly signers?: readonly string[] | undefined;
+}
+
+/** Opens the objects of one backup. Dispose wipes its keys. */
+export interface BackupDecryption extends Disposable {
+  readonly decrypter: Decrypter;
+}
+
+/**
+ * Unlocks a backup and checks its manifest's seal, before an object is read. Errors: `key` (nothing given opens it),
+ * `integrity` (the seal is not the manifest's, or a signature was demanded and is missing), `config` (a reference).
+ */
+export async function openDecryption(
+  manifest: Manifest,
+  request: DecryptionRequest,
+  context: UseCaseContext,
+): Promise<BackupDecryption> {
+  if (manifest.encryption.method === 'openpgp') {
+    await checkSignature(manifest, request, context);
+    return await openOpenPgpDecryption(request, context);
+  }
+  const { unwrapDataKey } = await import('../crypto/data-key.ts');
+  const { createAesDecrypter } = await import('../crypto/aes-container.ts');
+  using unlockers = await readUnlockers(request, context);
+  const dataKey = await unwrapDataKey(manifest.encryption.wrappedKeys, unlockers);
+  await checkMac(manifest, dataKey);
+  return {
+    decrypter: createAesDecrypter({ dataKey }),
+    [Symbol.dispose]: () => dataKey[Symbol.dispose](),
+  };
+}
+
+/** Opens OpenPGP messages of any origin with the private keys and the passphrase given. */
+export async function openOpenPgpDecryption(
+  request: DecryptionRequest,
+  context: UseCaseContext,
+): Promise<BackupDecryption> {
+  const { openOpenPgpDecrypter } = await import('../crypto/openpgp-decrypter.ts');
+  const privateKeys: Secret[] = [];
+  for (const reference of request.privateKeys ?? []) privateKeys.push(await readContentOf(reference, context));
+  const passphrases: Secret[] = [];
+  if (request.passphrase !== undefined) passphrases.push(await readPassphraseOf(request.passphrase, context));
+  if (privateKeys.length + passphrases.length === 0) {
+    throw new BackupError('key', 'no OpenPGP key given', {
+      hint: 'Name the private key with --private-key file:PATH, or the passphrase with --passphrase env:NAME.',
+    });
+  }
+  const keyPassphrase =
+    request.privateKeyPassphrase === undefined
+      ? undefined
+      : await readPassphraseOf(request.privateKeyPassphrase, context);
+  const secrets = [...privateKeys, ...passphrases, keyPassphrase];
+  return {
+    decrypter: await openOpenPgpDecrypter({ privateKeys, passphrases, ...(keyPassphrase && { keyPassphrase }) }),
+    [Symbol.dispose]: () => {
+      for (const secret of secrets) secret?.[Symbol.dispose]();
+    },
+  };
+}
+
+async function checkMac(manifest: Manifest, dataKey: Secret): Promise<void> {
+  const { isManifestMac } = await import('../crypto/manifest-mac.ts');
+  const { seal } = manifest;
+  if (seal?.method === 'hmac-sha-256' && isManifestMac(dataKey, canonicalManifestBytes(manifest), seal.value)) return;
+  throw new BackupError('integrity', `manifest of backup "${manifest.id}" was changed: its seal does not fit`, {
+    hint: 'Restore another backup, and find out who or what changed this one.',
+  });
+}
+
+/** Without signers nobody's signature is demanded: the store's access rights are all that vouches for the backup. */
+async function checkSignature(manifest: Manifest, request: DecryptionRequest, context: UseCaseContext): Promise<void> {
+  const { seal } = manifest;
+  if (request.signers === undefined || request.signers.length === 0) {
+    if (seal !== null) context.log.warn({ backup: manifest.id }, 'signature not checked: no --signer given');
+    return;
+  }
+  if (seal?.method !== 'openpgp-signature') {
+    throw new BackupError('integrity', `manifest of backup "${manifest.id}" is not signed`, {
+      hint: 'Leave out --signer only if you trust everyone who can write to the store.',
+    });
+  }
+  const { readCertificates } = await import('../crypto/openpgp-certificates.ts');
+  const { verifyDetached } = await import('../crypto/openpgp-signature.ts');
+  const bytes = canonicalManifestBytes(manifest);
+  const signers = [];
+  for (const name of request.signers) {
+    signers.push(
+      ...(await readCertificates(await readPublicContentOf(name, context), {
+        name,
+        now: context.now(),
+        purpose: 'verification',
+      })),
+    );
+  }
+  await verifyDetached(bytes, seal.value, signers);
+}

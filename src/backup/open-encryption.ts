@@ -1,0 +1,127 @@
+import type { EncryptionDescription, Manifest, Seal } from '../catalog/manifest.ts';
+import { canonicalManifestBytes } from '../catalog/seal.ts';
+import { BackupError } from '../core/backup-error.ts';
+import type { Compression } from '../core/compression.ts';
+import type { Encrypter } from '../crypto/cipher.ts';
+import type { Secret } from '../core/secret.ts';
+import type { Certificate } from '../crypto/openpgp-certificates.ts';
+import { readContentOf, readPassphraseOf, readPublicContentOf, readUnlockers } from './read-secrets.ts';
+import type { UseCaseContext } from './use-case-context.ts';
+
+/** How a backup is to be encrypted; every string is a secret reference. */
+export type EncryptionRequest =
+  | {
+      readonly method: 'openpgp';
+      /** Certificate files or keyrings; every certificate in them is a recipient. */
+      readonly recipients: readonly string[];
+      readonly passphrase?: string | undefined;
+      /** Signs the manifest. */
+      readonly signingKey?: string | undefined;
+      readonly signingKeyPassphrase?: string | undefined;
+    }
+  | {
+      readonly method: 'aes-256';
+      /** Key-encryption keys; any one of them opens the backup. */
+      readonly keys: readonly string[];
+      readonly passphrase?: string | undefined;
+    };
+
+type OpenPgpRequest = Extract<EncryptionRequest, { method: 'openpgp' }>;
+type AesRequest = Extract<EncryptionRequest, { method: 'aes-256' }>;
+
+export type UnsealedManifest = Omit<Manifest, 'seal'>;
+
+/** Everything needed to encrypt and seal one backup. Dispose wipes its keys. */
+export interface BackupEncryption extends Disposable {
+  readonly encrypter: Encrypter<EncryptionDescription>;
+  seal(manifest: UnsealedManifest): Promise<Seal | null>;
+}
+
+/**
+ * Reads and checks every key, before anything else happens. Errors: `usage` (no key given), `config` (a reference),
+ * `key` (what it names).
+ */
+export async function openEncryption(
+  request: EncryptionRequest,
+  compression: Compression,
+  context: UseCaseContext,
+): Promise<BackupEncryption> {
+  return request.method === 'openpgp'
+    ? await openOpenPgp(request, context)
+    : await openAes(request, compression, context);
+}
+
+async function openAes(
+  request: AesRequest,
+  compression: Compression,
+  context: UseCaseContext,
+): Promise<BackupEncryption> {
+  if (request.keys.length === 0 && request.passphrase === undefined) {
+    throw new BackupError('usage', 'AES-256 needs a key', {
+      hint: 'Name one with --key file:PATH or --passphrase env:NAME.',
+    });
+  }
+  const { createDataKey, wrapDataKey } = await import('../crypto/data-key.ts');
+  const { createAesEncrypter } = await import('../crypto/aes-container.ts');
+  const { macManifest } = await import('../crypto/manifest-mac.ts');
+  using unlockers = await readUnlockers(request, context);
+  const dataKey = createDataKey();
+  const wrappedKeys = await wrapDataKey(dataKey, unlockers);
+  return {
+    encrypter: createAesEncrypter({ dataKey, wrappedKeys, compression }),
+    seal: async (manifest) => ({
+      method: 'hmac-sha-256',
+      value: macManifest(dataKey, canonicalManifestBytes(manifest)),
+    }),
+    [Symbol.dispose]: () => dataKey[Symbol.dispose](),
+  };
+}
+
+async function openOpenPgp(request: OpenPgpRequest, context: UseCaseContext): Promise<BackupEncryption> {
+  if (request.recipients.length === 0 && request.passphrase === undefined) {
+    throw new BackupError('usage', 'OpenPGP needs a recipient', {
+      hint: 'Name a certificate with --recipient file:PATH, or a passphrase with --passphrase env:NAME.',
+    });
+  }
+  const { openOpenPgpEncrypter } = await import('../crypto/openpgp-encrypter.ts');
+  const recipients = await readRecipients(request.recipients, context);
+  const signing = await readSigningKey(request, context);
+  using unlockers = await readUnlockers({ passphrase: request.passphrase }, context);
+  const [passphrase] = unlockers.passphrases;
+  return {
+    encrypter: await openOpenPgpEncrypter({ recipients, ...(passphrase && { passphrase }) }),
+    seal: async (manifest) => (signing === null ? null : await sign(manifest, signing)),
+    [Symbol.dispose]: () => {
+      signing?.signingKey[Symbol.dispose]();
+      signing?.keyPassphrase?.[Symbol.dispose]();
+    },
+  };
+}
+
+async function readRecipients(references: readonly string[], context: UseCaseContext): Promise<Certificate[]> {
+  const { readCertificates } = await import('../crypto/openpgp-certificates.ts');
+  const certificates: Certificate[] = [];
+  for (const name of references) {
+    const bytes = await readPublicContentOf(name, context);
+    certificates.push(...(await readCertificates(bytes, { name, now: context.now() })));
+  }
+  return certificates;
+}
+
+interface SigningKey {
+  readonly signingKey: Secret;
+  readonly keyPassphrase?: Secret;
+}
+
+async function readSigningKey(request: OpenPgpRequest, context: UseCaseContext): Promise<SigningKey | null> {
+  if (request.signingKey === undefined) return null;
+  const signingKey = await readContentOf(request.signingKey, context);
+  if (request.signingKeyPassphrase === undefined) return { signingKey };
+  return { signingKey, keyPassphrase: await readPassphraseOf(request.signingKeyPassphrase, context) };
+}
+
+async function sign(manifest: UnsealedManifest, key: SigningKey): Promise<Seal> {
+  const { signDetached } = await import('../crypto/openpgp-signature.ts');
+  const { signer, value } = await signDetached(canonicalManifestBytes(manifest), key);
+  return { method: 'openpgp-signature', signer, value };
+}

@@ -1,0 +1,62 @@
+import type { Secret } from '../core/secret.ts';
+import type { KeyEncryptionKey } from '../crypto/data-key.ts';
+import { parseSecretReference } from '../keys/secret-reference.ts';
+import { readSecret } from '../keys/read-secret.ts';
+import { readKeyEncryptionKey } from '../keys/read-key-encryption-key.ts';
+import { readPassphrase } from '../keys/read-passphrase.ts';
+import type { UseCaseContext } from './use-case-context.ts';
+
+/** Secret references that open AES backups and passphrase-encrypted ones. */
+export interface UnlockRequest {
+  readonly keys?: readonly string[] | undefined;
+  readonly passphrase?: string | undefined;
+}
+
+/** What the references name. Dispose wipes it. */
+export interface ReadUnlockers extends Disposable {
+  readonly keys: readonly KeyEncryptionKey[];
+  readonly passphrases: readonly Secret[];
+}
+
+/** Reads the secrets; what is odd about their keeping goes to the log. Errors: `config`, `key`. */
+export async function readUnlockers(request: UnlockRequest, context: UseCaseContext): Promise<ReadUnlockers> {
+  const keys: KeyEncryptionKey[] = [];
+  for (const reference of request.keys ?? []) {
+    const { warnings, ...key } = await readKeyEncryptionKey(reference, context.env);
+    warnAll(warnings, context);
+    keys.push(key);
+  }
+  const passphrases: Secret[] = [];
+  if (request.passphrase !== undefined) passphrases.push(await readPassphraseOf(request.passphrase, context));
+  return {
+    keys,
+    passphrases,
+    [Symbol.dispose]: () => {
+      for (const key of keys) key.secret[Symbol.dispose]();
+      for (const passphrase of passphrases) passphrase[Symbol.dispose]();
+    },
+  };
+}
+
+export async function readPassphraseOf(reference: string, context: UseCaseContext): Promise<Secret> {
+  const { secret, warnings } = await readPassphrase(reference, context.env);
+  warnAll(warnings, context);
+  return secret;
+}
+
+/** The whole content that a reference names: a private key, a certificate. */
+export async function readContentOf(reference: string, context: UseCaseContext): Promise<Secret> {
+  const { secret, warnings } = await readSecret(parseSecretReference(reference), { env: context.env });
+  warnAll(warnings, context);
+  return secret;
+}
+
+/** The content of a public certificate, whose file may be open to all. */
+export async function readPublicContentOf(reference: string, context: UseCaseContext): Promise<Uint8Array> {
+  const { secret } = await readSecret(parseSecretReference(reference), { env: context.env });
+  return secret.reveal();
+}
+
+function warnAll(warnings: readonly string[], context: UseCaseContext): void {
+  for (const warning of warnings) context.log.warn({}, warning);
+}

@@ -1,0 +1,145 @@
+import { BackupError, describeError } from '../core/backup-error.ts';
+import type { ByteStream } from '../core/byte-stream.ts';
+import { productName } from '../core/version.ts';
+import { Meter } from '../pipeline/meter.ts';
+import { runPipeline } from '../pipeline/run-pipeline.ts';
+import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
+import { describeConnection, type Connection } from '../postgres/connection.ts';
+import { needsScript, restoreArchiveAsScript } from '../postgres/archive-script.ts';
+import { restoreArchive } from '../postgres/pg-restore.ts';
+import { restoreScript } from '../postgres/psql.ts';
+import { planPgRestore, type RestoreRequest } from '../postgres/restore-plan.ts';
+import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
+import { openSession } from '../postgres/session.ts';
+import { countUserObjects, describeContents } from '../postgres/target-database.ts';
+import type { Archive } from './archive.ts';
+import { createTarget, dropTarget } from './target-database.ts';
+import type { UseCaseContext } from './use-case-context.ts';
+
+export interface DatabaseTarget {
+  readonly connection: Connection;
+  /** Make the database first, like the one dumped; drop it again when the restore fails. */
+  readonly createDatabase: boolean;
+  readonly options: RestoreRequest;
+  readonly binDir?: string | undefined;
+  /** Fails the restore when the store gives no byte for so long. */
+  readonly stallTimeoutMs: number;
+  /** Called once, when bytes begin to flow. */
+  readonly onStart?: (meter: Meter) => void;
+}
+
+export interface DatabaseRestoreReport {
+  /** Without secrets. */
+  readonly target: string;
+  /** Bytes of dump given to the client tool. */
+  readonly plainBytes: number;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Restores into a database, whole or not at all: one transaction for archives, and for scripts too unless they commit
+ * on their own; a database made for the restore is dropped when it fails. Refuses a database that is not empty, unless
+ * `options.clean`. Errors: `conflict` (not empty, or there already), `postgres`, `integrity`, those of the archive.
+ */
+export async function restoreToDatabase(
+  archive: Archive,
+  target: DatabaseTarget,
+  context: UseCaseContext,
+): Promise<DatabaseRestoreReport> {
+  if (target.createDatabase) await createTarget(target.connection, archive.source, context);
+  try {
+    return await restoreInto(archive, target, context);
+  } catch (error) {
+    if (target.createDatabase) await dropAfterFailure(target.connection, context);
+    throw error;
+  }
+}
+
+async function restoreInto(
+  archive: Archive,
+  target: DatabaseTarget,
+  context: UseCaseContext,
+): Promise<DatabaseRestoreReport> {
+  const server = await checkTarget(target, context);
+  const meter = new Meter();
+  target.onStart?.(meter);
+  const stall = { meter, timeoutMs: target.stallTimeoutMs, what: `"${archive.name}"` };
+  const { warnings } = await runPipeline({ signal: context.signal, stall }, async (signal) => {
+    const { format, body } = await archive.open(signal);
+    const run = { archive, target, server, context: { ...context, signal } };
+    return await feeders[format](meter.count(body), run);
+  });
+  return { target: describeConnection(target.connection), plainBytes: meter.bytes, warnings };
+}
+
+interface Run {
+  readonly archive: Archive;
+  readonly target: DatabaseTarget;
+  readonly server: ServerInfo;
+  readonly context: UseCaseContext;
+}
+
+/** What both client tools report. */
+interface Fed {
+  readonly warnings: readonly string[];
+}
+
+const feeders = { custom: feedPgRestore, plain: feedPsql } as const;
+
+async function feedPgRestore(body: ByteStream, { archive, target, server, context }: Run): Promise<Fed> {
+  const { args, isSelective } = planPgRestore(target.options);
+  // pg_restore reads archives of its own and of older pg_dumps.
+  const serverMajor = Math.max(archive.clientMajor ?? 0, server.major);
+  const tool = await findClientTool('pg_restore', { serverMajor, binDir: target.binDir, env: context.env });
+  const restore = { tool, args, connection: target.connection, signal: context.signal };
+  // A part of an archive is complete before its end was read and checked: only the script waits for that.
+  if (!isSelective && !needsScript(tool, server.major)) return await restoreArchive(restore, body);
+  const psql = await findPsql(target, server, context);
+  return await restoreArchiveAsScript({ ...restore, psql, serverMajor: server.major }, body);
+}
+
+async function feedPsql(body: ByteStream, { archive, target, server, context }: Run): Promise<Fed> {
+  const unsupported = unsupportedForScripts(target.options);
+  if (unsupported !== null) {
+    throw new BackupError('usage', `${unsupported} needs a custom-format dump, and "${archive.name}" is a plain one`);
+  }
+  const tool = await findPsql(target, server, context);
+  const { connection } = target;
+  return await restoreScript({ tool, connection, signal: context.signal, serverMajor: server.major }, body);
+}
+
+async function findPsql(target: DatabaseTarget, server: ServerInfo, context: UseCaseContext): Promise<ClientTool> {
+  return await findClientTool('psql', { serverMajor: server.major, binDir: target.binDir, env: context.env });
+}
+
+/** psql runs a script as it is: nothing can be left out or dropped first. */
+function unsupportedForScripts(options: RestoreRequest): string | null {
+  if (planPgRestore(options).isSelective) return 'restoring one schema or table';
+  if (options.noOwner === true) return '--no-owner';
+  if (options.noPrivileges === true) return '--no-privileges';
+  if (options.clean === true) return '--clean';
+  return null;
+}
+
+async function checkTarget(target: DatabaseTarget, context: UseCaseContext): Promise<ServerInfo> {
+  await using session = await openSession(target.connection, { applicationName: productName, signal: context.signal });
+  const server = await readServerInfo(session);
+  const found = describeContents(await countUserObjects(session));
+  if (found !== null && target.options.clean !== true) {
+    throw new BackupError('conflict', `database "${server.database}" is not empty: it has ${found}`, {
+      hint: 'Restore into a new database with --create-db, or replace what is there with --clean.',
+    });
+  }
+  return server;
+}
+
+async function dropAfterFailure(connection: Connection, context: UseCaseContext): Promise<void> {
+  try {
+    await dropTarget(connection);
+  } catch (error) {
+    context.log.warn(
+      { problem: describeError(error) },
+      `cannot drop ${describeConnection(connection)}: it holds nothing that can be used`,
+    );
+  }
+}

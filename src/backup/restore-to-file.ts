@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { BackupError, toBackupError } from '../core/backup-error.ts';
+import type { ByteStream } from '../core/byte-stream.ts';
+import { Meter } from '../pipeline/meter.ts';
+import { runPipeline } from '../pipeline/run-pipeline.ts';
+import type { Archive } from './archive.ts';
+import type { UseCaseContext } from './use-case-context.ts';
+
+export interface FileRestoreReport {
+  readonly plainBytes: number;
+}
+
+/**
+ * Writes the dump itself, decrypted and decompressed. The file (mode 0600) appears under its name only when every byte
+ * was checked and is on the disk; an older file of that name is replaced at once. On failure nothing is left.
+ */
+export async function restoreToFile(
+  archive: Archive,
+  path: string,
+  context: UseCaseContext,
+): Promise<FileRestoreReport> {
+  const temporary = `${path}.${randomBytes(4).toString('hex')}.partial`;
+  try {
+    const report = await readWhole(archive, context, async (body) => await writeDurably(temporary, body));
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+    return report;
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw toBackupError(error, 'storage', `cannot write "${path}"`);
+  }
+}
+
+/**
+ * Writes the dump to an open stream. What was written cannot be taken back, so the stored bytes are checked before the
+ * first one is written, where there is something to check them against.
+ */
+export async function restoreToStream(
+  archive: Archive,
+  stream: Writable,
+  context: UseCaseContext,
+): Promise<FileRestoreReport> {
+  await archive.checkStored(context.signal);
+  return await readWhole(archive, context, async (body) => {
+    await pipeline(body, stream, { end: false }).catch((error: unknown) => {
+      throw isBrokenPipe(error) ? new BackupError('storage', 'standard output was closed', { cause: error }) : error;
+    });
+  });
+}
+
+async function readWhole(
+  archive: Archive,
+  context: UseCaseContext,
+  sink: (body: ByteStream) => Promise<void>,
+): Promise<FileRestoreReport> {
+  const meter = new Meter();
+  await runPipeline({ signal: context.signal }, async (signal) => {
+    const { body } = await archive.open(signal);
+    await sink(meter.count(body));
+  });
+  return { plainBytes: meter.bytes };
+}
+
+async function writeDurably(path: string, body: ByteStream): Promise<void> {
+  await using file = await open(path, 'wx', 0o600);
+  for await (const chunk of body) await file.writeFile(chunk);
+  await file.sync();
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, 'r');
+  await folder.sync();
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EPIPE';
+}

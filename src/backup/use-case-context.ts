@@ -1,0 +1,12 @@
+import type { Log } from '../core/log.ts';
+
+/** What every use case needs from the outside; injected, so that tests choose clock, randomness and environment. */
+export interface UseCaseContext {
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Log;
+  /** Aborts on SIGINT and SIGTERM, with the error to report as its reason. */
+  readonly signal: AbortSignal;
+  readonly now: () => Date;
+  /** Threads for compression and decompression. */
+  readonly cores: number;
+}

@@ -1,0 +1,180 @@
+import { Command } from 'commander';
+import type { CreateRequest, DryRun } from '../../backup/create-backup.ts';
+import type { EncryptionRequest } from '../../backup/open-encryption.ts';
+import type { Manifest } from '../../catalog/manifest.ts';
+import type { DumpFilters } from '../../postgres/dump-plan.ts';
+import { BackupError } from '../../core/backup-error.ts';
+import { parseCompression } from '../../core/compression.ts';
+import { parseDuration } from '../../core/duration.ts';
+import type { CommandContext } from '../context.ts';
+import { toReportable } from '../failure.ts';
+import { describeCreated } from '../output/describe-backup.ts';
+import { toErrorDocument, type Output } from '../output/output.ts';
+import { showProgress } from '../output/progress.ts';
+import { addOptions, listOption, option, parseCount, type CommonOptions, type StoreOptions } from '../options.ts';
+import { runWith, withStore } from '../run-command.ts';
+
+interface CreateOptions extends CommonOptions, StoreOptions {
+  readonly database?: readonly string[];
+  readonly label?: string;
+  readonly encrypt?: 'openpgp' | 'aes-256';
+  readonly recipient?: readonly string[];
+  readonly key?: readonly string[];
+  readonly passphrase?: string;
+  readonly signingKey?: string;
+  readonly signingKeyPassphrase?: string;
+  readonly compress: string;
+  readonly format: 'custom' | 'plain';
+  readonly schema?: readonly string[];
+  readonly excludeSchema?: readonly string[];
+  readonly table?: readonly string[];
+  readonly excludeTable?: readonly string[];
+  readonly excludeTableData?: readonly string[];
+  readonly schemaOnly?: boolean;
+  readonly dataOnly?: boolean;
+  readonly extraFloatDigits?: number;
+  readonly lockWaitTimeout?: string;
+  readonly stallTimeout: string;
+  readonly pgBin?: string;
+  readonly dryRun?: boolean;
+}
+
+export function createCommand(output: Output): Command {
+  const command = new Command('create')
+    .description('back up one or more databases')
+    .argument('[pg-dump-arguments...]', 'after --: given to pg_dump as they are')
+    .addOption(listOption('-d, --database <url|name>', 'database to back up; PG* variables by default'))
+    .addOption(option('--label <name>', 'folder of the database in the store; its name by default'))
+    .addOption(option('--encrypt <method>', 'how to encrypt').choices(['openpgp', 'aes-256']))
+    .addOption(listOption('--recipient <ref>', 'OpenPGP certificates or keyring: file:PATH or env:NAME'))
+    .addOption(listOption('--key <ref>', 'AES-256 key: file:PATH or env:NAME'))
+    .addOption(option('--passphrase <ref>', 'passphrase that opens the backup: file:PATH or env:NAME'))
+    .addOption(option('--signing-key <ref>', 'OpenPGP private key that signs the manifest'))
+    .addOption(option('--signing-key-passphrase <ref>', 'passphrase of the signing key'))
+    .addOption(option('--compress <method[:level]>', 'zstd, gzip or none').default('zstd'))
+    .addOption(option('--format <format>', 'what pg_dump writes').choices(['custom', 'plain']).default('custom'))
+    .addOption(listOption('-n, --schema <pattern>', 'only these schemas'))
+    .addOption(listOption('-N, --exclude-schema <pattern>', 'not these schemas'))
+    .addOption(listOption('-t, --table <pattern>', 'only these tables'))
+    .addOption(listOption('-T, --exclude-table <pattern>', 'not these tables'))
+    .addOption(listOption('--exclude-table-data <pattern>', 'these tables without their rows'))
+    .addOption(option('--schema-only', 'no rows'))
+    .addOption(option('--data-only', 'rows only'))
+    .addOption(option('--extra-float-digits <n>', "override pg_dump's float precision").argParser(parseCount))
+    .addOption(option('--lock-wait-timeout <time>', "give up on a table's lock after so long"))
+    .addOption(option('--stall-timeout <time>', 'give up when pg_dump is silent for so long').default('1h'))
+    .addOption(option('--pg-bin <folder>', "where PostgreSQL's client tools are"))
+    .addOption(option('--dry-run', 'connect and plan, write nothing'));
+  addOptions(command, 'store', 'common');
+  return runWith<CreateOptions>({ command, output }, runCreate);
+}
+
+/** One database's outcome; `database` is `null` for the one that PG* variables name. */
+type Outcome = { readonly database: string | null } & (
+  | { readonly result: Manifest | DryRun; readonly error: null }
+  | { readonly result: null; readonly error: BackupError }
+);
+
+async function runCreate(options: CreateOptions, context: CommandContext, args: readonly string[]): Promise<void> {
+  const settings = { ...toSettings(options, args), encryption: toEncryptionRequest(options) };
+  await withStore(options, async (store) => {
+    const outcomes: Outcome[] = [];
+    for (const database of options.database ?? [null]) {
+      outcomes.push(await createOne(database, { ...settings, store }, context));
+      if (context.signal.aborted) break;
+    }
+    conclude(outcomes, context.output);
+  });
+}
+
+async function createOne(
+  database: string | null,
+  settings: Omit<CreateRequest, 'connection'>,
+  context: CommandContext,
+): Promise<Outcome> {
+  const { createBackup } = await import('../../backup/create-backup.ts');
+  const { resolveConnection } = await import('../../postgres/connection.ts');
+  using progress = new DisposableStack();
+  const onStart: CreateRequest['onStart'] = (meter, server) => {
+    progress.use(
+      showProgress(context.output.streams.stderr, { what: server.database, meter, expectedBytes: server.sizeBytes }),
+    );
+  };
+  try {
+    const connection = resolveConnection(database ?? undefined, context.env);
+    return { database, result: await createBackup({ ...settings, connection, onStart }, context), error: null };
+  } catch (error) {
+    return { database, result: null, error: toReportable(error) };
+  }
+}
+
+/** One failure alone is the command's failure; some among several are `partial`. */
+function conclude(outcomes: readonly Outcome[], output: Output): void {
+  const created = outcomes.flatMap(({ result }) => (result === null ? [] : [result]));
+  const failed = outcomes.filter((outcome) => outcome.error !== null);
+  const [first] = failed;
+  if (first !== undefined && outcomes.length === 1) throw first.error;
+  const failures = failed.map(({ database, error }) => ({ database, error: toErrorDocument(error) }));
+  const text = created.map(describeCreated).join('\n');
+  output.result(failed.length === 0 ? { backups: created } : { backups: created, failures }, text);
+  if (first === undefined) return;
+  for (const { error } of failed) output.failure(error);
+  if (created.length === 0) throw first.error;
+  throw new BackupError('partial', `${failed.length} of ${outcomes.length} databases failed`);
+}
+
+function toEncryptionRequest(options: CreateOptions): EncryptionRequest {
+  const { passphrase, recipient: recipients = [], key: keys = [], signingKey, signingKeyPassphrase } = options;
+  const method = options.encrypt ?? guessMethod(options);
+  if (method === 'openpgp' && keys.length > 0) throw misplaced('--key', 'AES-256');
+  if (method === 'aes-256' && recipients.length > 0) throw misplaced('--recipient', 'OpenPGP');
+  if (method === 'aes-256' && signingKey !== undefined) throw misplaced('--signing-key', 'OpenPGP');
+  return method === 'openpgp'
+    ? { method, recipients, passphrase, signingKey, signingKeyPassphrase }
+    : { method, keys, passphrase };
+}
+
+/** The kind of key says what is meant; a passphrase fits both. */
+function guessMethod({ recipient = [], key = [] }: CreateOptions): EncryptionRequest['method'] {
+  if (recipient.length > 0 && key.length === 0) return 'openpgp';
+  if (key.length > 0 && recipient.length === 0) return 'aes-256';
+  throw new BackupError('usage', 'it is not clear how to encrypt', {
+    hint: 'Say --encrypt openpgp with --recipient file:PATH, or --encrypt aes-256 with --key file:PATH.',
+  });
+}
+
+function misplaced(flag: string, method: string): BackupError {
+  return new BackupError('usage', `${flag} is for ${method}`, { hint: 'Choose one kind of encryption.' });
+}
+
+function toSettings(
+  options: CreateOptions,
+  args: readonly string[],
+): Omit<CreateRequest, 'connection' | 'store' | 'encryption'> {
+  return {
+    label: options.label,
+    dump: {
+      format: options.format,
+      filters: toFilters(options),
+      extraArgs: args,
+      lockWaitTimeout: options.lockWaitTimeout,
+    },
+    compression: parseCompression(options.compress),
+    binDir: options.pgBin,
+    stallTimeoutMs: parseDuration(options.stallTimeout),
+    isDryRun: options.dryRun === true,
+  };
+}
+
+function toFilters(options: CreateOptions): DumpFilters {
+  return {
+    schemas: options.schema,
+    excludeSchemas: options.excludeSchema,
+    tables: options.table,
+    excludeTables: options.excludeTable,
+    excludeTableData: options.excludeTableData,
+    schemaOnly: options.schemaOnly,
+    dataOnly: options.dataOnly,
+    extraFloatDigits: options.extraFloatDigits,
+  };
+}

@@ -1,0 +1,29 @@
+import { Command } from 'commander';
+import { formatBytes } from '../output/format.ts';
+import type { Output } from '../output/output.ts';
+import { addOptions, option, type CommonOptions, type KeyOptions } from '../options.ts';
+import { runWith, toDecryptionRequest } from '../run-command.ts';
+import { writeArchive } from '../write-archive.ts';
+
+interface DecryptOptions extends CommonOptions, KeyOptions {
+  readonly output: string;
+}
+
+export function decryptCommand(output: Output): Command {
+  const command = new Command('decrypt')
+    .description('open one stored object, or a file of an old script, without a store')
+    .argument('<file>', 'the encrypted file')
+    .addOption(option('-o, --output <file>', 'where the dump goes, or - for standard output').makeOptionMandatory());
+  addOptions(command, 'keys', 'common');
+  return runWith<DecryptOptions>({ command, output }, async (options, context, args) => {
+    const [path = ''] = args;
+    const { openForeignArchive } = await import('../../backup/foreign-archive.ts');
+    const archive = await openForeignArchive(path, toDecryptionRequest(options), context);
+    const { plainBytes } = await writeArchive(archive, options.output, context);
+    if (options.output === '-') return;
+    context.output.result(
+      { output: options.output, plainBytes },
+      `decrypted ${formatBytes(plainBytes)} to ${options.output}`,
+    );
+  });
+}

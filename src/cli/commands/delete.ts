@@ -1,0 +1,35 @@
+import { Command } from 'commander';
+import { BackupError } from '../../core/backup-error.ts';
+import type { Output } from '../output/output.ts';
+import { addOptions, option, type CommonOptions, type SelectOptions, type StoreOptions } from '../options.ts';
+import { runWith, withStore } from '../run-command.ts';
+
+interface DeleteOptions extends CommonOptions, StoreOptions, SelectOptions {
+  readonly yes?: boolean;
+}
+
+export function deleteCommand(output: Output): Command {
+  const command = new Command('delete')
+    .description('delete one backup for good')
+    .argument('<id>', 'id of the backup; latest is not accepted here')
+    .addOption(option('--yes', 'do it without asking'));
+  addOptions(command, 'store', 'select', 'common');
+  return runWith<DeleteOptions>({ command, output }, async (options, context, args) => {
+    const [id = ''] = args;
+    if (id === 'latest') {
+      throw new BackupError('usage', 'delete wants the id of a backup', {
+        hint: 'Copy it from: librelog-backup list.',
+      });
+    }
+    const { deleteBackup } = await import('../../backup/delete-backup.ts');
+    const { confirm } = await import('../output/confirm.ts');
+    await withStore(options, async (store) => {
+      const request = { store, id, label: options.label };
+      const deleted = await deleteBackup(
+        request,
+        async (name) => await confirm(`Delete backup ${name} for good?`, options.yes === true),
+      );
+      context.output.result({ deleted }, `deleted ${deleted.label}/${deleted.id}`);
+    });
+  });
+}

@@ -1,0 +1,28 @@
+import { Command } from 'commander';
+import type { CatalogEntry } from '../../catalog/catalog.ts';
+import { BackupError } from '../../core/backup-error.ts';
+import { describeList } from '../output/describe-backup.ts';
+import { toErrorDocument, type Output } from '../output/output.ts';
+import { addOptions, type CommonOptions, type SelectOptions, type StoreOptions } from '../options.ts';
+import { runWith, withStore } from '../run-command.ts';
+
+type ListOptions = CommonOptions & StoreOptions & SelectOptions;
+
+export function listCommand(output: Output): Command {
+  const command = new Command('list').description('list the backups in a store, oldest first');
+  addOptions(command, 'store', 'select', 'common');
+  return runWith<ListOptions>({ command, output }, async (options, context) => {
+    const { Catalog } = await import('../../catalog/catalog.ts');
+    await withStore(options, async (store) => {
+      const entries = await new Catalog(store).list({ label: options.label });
+      context.output.result({ backups: entries.map(toDocument) }, describeList(entries));
+      const damaged = entries.filter((entry) => entry.problem !== null).length;
+      if (damaged > 0) throw new BackupError('integrity', `${damaged} of ${entries.length} manifests are damaged`);
+    });
+  });
+}
+
+function toDocument(entry: CatalogEntry): object {
+  if (entry.problem === null) return entry.manifest;
+  return { label: entry.label, id: entry.id, problem: toErrorDocument(entry.problem) };
+}

@@ -1,0 +1,137 @@
+import { Command } from 'commander';
+import type { Archive } from '../../backup/archive.ts';
+import type { Manifest } from '../../catalog/manifest.ts';
+import { BackupError } from '../../core/backup-error.ts';
+import { parseDuration } from '../../core/duration.ts';
+import type { CommandContext } from '../context.ts';
+import { formatBytes } from '../output/format.ts';
+import type { Output } from '../output/output.ts';
+import { showProgress } from '../output/progress.ts';
+import {
+  addOptions,
+  listOption,
+  option,
+  type CommonOptions,
+  type KeyOptions,
+  type SelectOptions,
+  type StoreOptions,
+} from '../options.ts';
+import { runWith, toDecryptionRequest, withStore } from '../run-command.ts';
+import { toSelector } from '../select-backup.ts';
+import { writeArchive } from '../write-archive.ts';
+
+interface RestoreOptions extends CommonOptions, StoreOptions, SelectOptions, KeyOptions {
+  readonly at?: string;
+  readonly fromFile?: string;
+  readonly target?: string;
+  readonly output?: string;
+  readonly list?: boolean;
+  readonly createDb?: boolean;
+  readonly clean?: boolean;
+  readonly schema?: readonly string[];
+  readonly table?: readonly string[];
+  readonly owner: boolean;
+  readonly privileges: boolean;
+  readonly stallTimeout: string;
+  readonly pgBin?: string;
+}
+
+export function restoreCommand(output: Output): Command {
+  const command = new Command('restore')
+    .description('bring a database back')
+    .argument('[id]', 'id of the backup, or latest')
+    .addOption(option('--at <time>', 'the newest backup that started at or before this time'))
+    .addOption(option('--from-file <file>', 'restore a file of an old script (gpg or openssl enc) instead of a backup'))
+    .addOption(option('--target <url>', 'database to restore into'))
+    .addOption(option('-o, --output <file>', 'write the dump to a file, or - for standard output'))
+    .addOption(option('-l, --list', 'print the table of contents'))
+    .addOption(option('--create-db', 'make the target database first'))
+    .addOption(option('--clean', 'drop what the target has before it is restored'))
+    .addOption(listOption('-n, --schema <name>', 'only this schema'))
+    .addOption(listOption('-t, --table <name>', 'only this table'))
+    .addOption(option('--no-owner', 'leave owners out'))
+    .addOption(option('--no-privileges', 'leave GRANT and REVOKE out'))
+    .addOption(option('--stall-timeout <time>', 'give up when the store is silent for so long').default('15m'))
+    .addOption(option('--pg-bin <folder>', "where PostgreSQL's client tools are"));
+  addOptions(command, 'store', 'select', 'keys', 'common');
+  return runWith<RestoreOptions>({ command, output }, runRestore);
+}
+
+async function runRestore(options: RestoreOptions, context: CommandContext, args: readonly string[]): Promise<void> {
+  checkDestination(options);
+  const keys = toDecryptionRequest(options);
+  if (options.fromFile !== undefined) {
+    const { openForeignArchive } = await import('../../backup/foreign-archive.ts');
+    await restoreArchive(await openForeignArchive(options.fromFile, keys, context), null, { options, context });
+    return;
+  }
+  const { openBackup } = await import('../../backup/open-backup.ts');
+  await withStore(options, async (store) => {
+    using backup = await openBackup({ store, selector: toSelector(args[0], options), keys }, context);
+    await restoreArchive(backup.archive, backup.manifest, { options, context });
+  });
+}
+
+/** Exactly one of three: silence about where a restore goes must not become a guess. */
+function checkDestination({ target, output, list }: RestoreOptions): void {
+  const given = [target !== undefined, output !== undefined, list === true].filter(Boolean).length;
+  if (given === 1) return;
+  throw new BackupError('usage', given === 0 ? 'no destination given' : 'more than one destination given', {
+    hint: 'Say one of --target URL, --output FILE or --list.',
+  });
+}
+
+interface Invocation {
+  readonly options: RestoreOptions;
+  readonly context: CommandContext;
+}
+
+async function restoreArchive(archive: Archive, manifest: Manifest | null, invocation: Invocation): Promise<void> {
+  const { options, context } = invocation;
+  if (options.list === true) {
+    const { listContents } = await import('../../backup/list-archive.ts');
+    const contents = await listContents(archive, options.pgBin, context);
+    context.output.result({ contents }, contents.trimEnd());
+    return;
+  }
+  if (options.output === undefined) return await restoreToTarget(archive, manifest, invocation);
+  const { plainBytes } = await writeArchive(archive, options.output, context);
+  if (options.output === '-') return;
+  const document = { backup: nameOf(manifest), output: options.output, plainBytes };
+  context.output.result(document, `wrote ${formatBytes(plainBytes)} of dump to ${options.output}`);
+}
+
+async function restoreToTarget(archive: Archive, manifest: Manifest | null, invocation: Invocation): Promise<void> {
+  const { options, context } = invocation;
+  const { restoreToDatabase } = await import('../../backup/restore-to-database.ts');
+  const { resolveConnection } = await import('../../postgres/connection.ts');
+  using progress = new DisposableStack();
+  const expectedBytes = manifest?.objects.reduce((sum, object) => sum + object.plainBytes, 0);
+  const report = await restoreToDatabase(
+    archive,
+    {
+      connection: resolveConnection(options.target, context.env),
+      createDatabase: options.createDb === true,
+      options: {
+        schemas: options.schema ?? [],
+        tables: options.table ?? [],
+        noOwner: !options.owner,
+        noPrivileges: !options.privileges,
+        clean: options.clean === true,
+      },
+      binDir: options.pgBin,
+      stallTimeoutMs: parseDuration(options.stallTimeout),
+      onStart: (meter) => {
+        progress.use(showProgress(context.output.streams.stderr, { what: 'restoring', meter, expectedBytes }));
+      },
+    },
+    context,
+  );
+  progress.dispose();
+  const document = { backup: nameOf(manifest), ...report };
+  context.output.result(document, `restored ${formatBytes(report.plainBytes)} of dump into ${report.target}`);
+}
+
+function nameOf(manifest: Manifest | null): { label: string; id: string } | null {
+  return manifest && { label: manifest.label, id: manifest.id };
+}

@@ -1,0 +1,52 @@
+import { Command } from 'commander';
+import type { VerifyLevel, VerifyReport } from '../../backup/verify-backup.ts';
+import { formatBytes } from '../output/format.ts';
+import type { Output } from '../output/output.ts';
+import {
+  addOptions,
+  option,
+  type CommonOptions,
+  type KeyOptions,
+  type SelectOptions,
+  type StoreOptions,
+} from '../options.ts';
+import { runWith, toDecryptionRequest, withStore } from '../run-command.ts';
+import { toSelector } from '../select-backup.ts';
+
+interface VerifyOptions extends CommonOptions, StoreOptions, SelectOptions, KeyOptions {
+  readonly level: VerifyLevel;
+  readonly pgBin?: string;
+}
+
+export function verifyCommand(output: Output): Command {
+  const command = new Command('verify')
+    .description('prove that a backup is whole, by reading what the store has now')
+    .argument('[id]', 'id of the backup, or latest', 'latest')
+    .addOption(
+      option('--level <level>', 'presence: sizes; digest: every stored byte; decrypt: every byte of the dump')
+        .choices(['presence', 'digest', 'decrypt'])
+        .default('digest'),
+    )
+    .addOption(option('--pg-bin <folder>', "where PostgreSQL's client tools are"));
+  addOptions(command, 'store', 'select', 'keys', 'common');
+  return runWith<VerifyOptions>({ command, output }, async (options, context, args) => {
+    const { Catalog } = await import('../../catalog/catalog.ts');
+    const { verifyBackup } = await import('../../backup/verify-backup.ts');
+    await withStore(options, async (store) => {
+      const manifest = await new Catalog(store).find(toSelector(args[0], options));
+      const keys = toDecryptionRequest(options);
+      const request = { store, manifest, level: options.level, keys, binDir: options.pgBin };
+      const report = await verifyBackup(request, context);
+      context.output.result(report, describeReport(report));
+    });
+  });
+}
+
+function describeReport({ label, id, level, storedBytes, entries }: VerifyReport): string {
+  const proven = {
+    presence: `${formatBytes(storedBytes)} are there`,
+    digest: `${formatBytes(storedBytes)} are as they were written`,
+    decrypt: `${formatBytes(storedBytes)} decrypt to a whole dump${entries === null ? '' : ` of ${entries} entries`}`,
+  }[level];
+  return `verified ${label}/${id}: ${proven}`;
+}

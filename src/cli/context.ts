@@ -1,0 +1,30 @@
+import { availableParallelism } from 'node:os';
+import { BackupError } from '../core/backup-error.ts';
+import type { UseCaseContext } from '../backup/use-case-context.ts';
+import { createLogger, type LogSettings } from './output/logger.ts';
+import type { Output } from './output/output.ts';
+
+/** What a command gets from the process it runs in. */
+export interface CommandContext extends UseCaseContext {
+  readonly output: Output;
+}
+
+/** The composition root: the only place where clock, environment, signals and streams of the process are taken. */
+export function createContext(settings: LogSettings, output: Output): CommandContext {
+  return {
+    env: process.env,
+    log: createLogger(settings),
+    signal: listenToSignals(),
+    now: () => new Date(),
+    cores: availableParallelism(),
+    output,
+  };
+}
+
+/** The first signal stops the work and cleans up; a second one ends the process at once, as Node does by itself. */
+function listenToSignals(): AbortSignal {
+  const interruption = new AbortController();
+  process.once('SIGINT', () => interruption.abort(new BackupError('interrupted', 'interrupted by SIGINT')));
+  process.once('SIGTERM', () => interruption.abort(new BackupError('terminated', 'ended by SIGTERM')));
+  return interruption.signal;
+}

@@ -1,0 +1,48 @@
+import { errorKinds, type BackupError } from '../../core/backup-error.ts';
+
+/** Where a command writes. Results go to `stdout`, everything else to `stderr`. */
+export interface OutputStreams {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+}
+
+/**
+ * The one place that prints results and failures. With JSON, stdout gets exactly one document: the result, or the
+ * failure where there is no result.
+ */
+export class Output {
+  readonly streams: OutputStreams;
+  #isJson = false;
+  #hasResult = false;
+
+  constructor(streams: OutputStreams) {
+    this.streams = streams;
+  }
+
+  useJson(isJson: boolean): void {
+    this.#isJson = isJson;
+  }
+
+  /** Prints a result: `document` as JSON, or `text` for people. Once per command. */
+  result(document: unknown, text: string): void {
+    this.#hasResult = true;
+    const body = this.#isJson ? JSON.stringify(document, null, 2) : text;
+    if (body !== '') this.streams.stdout.write(`${body}\n`);
+  }
+
+  /** Bytes are the result: nothing else may go to stdout. */
+  reserveStdout(): void {
+    this.#hasResult = true;
+  }
+
+  failure(error: BackupError): void {
+    if (this.#isJson && !this.#hasResult) this.result({ error: toErrorDocument(error) }, '');
+    this.streams.stderr.write(`librelog-backup: ${error.message}\n`);
+    if (error.hint !== undefined) this.streams.stderr.write(`HINT: ${error.hint}\n`);
+  }
+}
+
+/** A failure as JSON. */
+export function toErrorDocument({ kind, message, hint }: BackupError): object {
+  return { kind, message, hint: hint ?? null, exitCode: errorKinds[kind].exitCode };
+}
