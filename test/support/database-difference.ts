@@ -17,11 +17,18 @@ export function assertSameDatabase(actual: DatabaseFingerprint, expected: Databa
 /** One text per difference; none for equal databases. */
 export function describeDifferences(actual: DatabaseFingerprint, expected: DatabaseFingerprint): string[] {
   return [
-    ...compareMaps('table', actual.rows, expected.rows),
+    ...compareMaps('table', describeRows(actual), describeRows(expected)),
     ...compareMaps('sequence', actual.sequences, expected.sequences),
     ...compareMaps('large object', actual.largeObjects, expected.largeObjects),
     ...compareSchemas(actual.schema, expected.schema),
   ];
+}
+
+function describeRows({ rows }: DatabaseFingerprint): ReadonlyMap<string, string> {
+  const texts = [...rows].map(
+    ([table, { count, checksum }]) => [table, `${count} rows, checksum ${checksum}`] as const,
+  );
+  return new Map(texts);
 }
 
 function compareMaps(

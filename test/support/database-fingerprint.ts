@@ -6,12 +6,19 @@ import type { Cluster } from './postgres-cluster.ts';
 
 const run = promisify(execFile);
 
+/** The rows of one table or materialized view. */
+export interface TableRows {
+  readonly count: number;
+  /** Does not depend on the order of the rows. */
+  readonly checksum: string;
+}
+
 /** What a database holds, in a form that two databases can be compared by. */
 export interface DatabaseFingerprint {
   /** Text of `pg_dump --schema-only`, cut into its parts, without what differs between two equal dumps. */
   readonly schema: readonly string[];
-  /** Rows by table (and materialized view): how many, and a checksum that does not depend on their order. */
-  readonly rows: ReadonlyMap<string, string>;
+  /** By table and materialized view. */
+  readonly rows: ReadonlyMap<string, TableRows>;
   readonly sequences: ReadonlyMap<string, string>;
   /** Large objects by oid: size, checksum, owner, privileges. */
   readonly largeObjects: ReadonlyMap<string, string>;
@@ -61,16 +68,16 @@ function changesFromDumpToDump(line: string): boolean {
   return /^(?:\\(?:un)?restrict |-- Dumped (?:from|by) )/.test(line);
 }
 
-async function checksumTables(client: Client): Promise<Map<string, string>> {
+async function checksumTables(client: Client): Promise<Map<string, TableRows>> {
   const { rows: tables } = await client.query<{ space: string; name: string; filled: boolean }>(`
     SELECT n.nspname AS space, c.relname AS name, c.relispopulated AS filled
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
     ORDER BY n.nspname, c.relname`);
-  const checksums = new Map<string, string>();
+  const checksums = new Map<string, TableRows>();
   for (const { space, name, filled } of tables) {
     const table = `${escapeIdentifier(space)}.${escapeIdentifier(name)}`;
-    checksums.set(table, filled ? await checksumRows(client, table) : 'not filled');
+    checksums.set(table, filled ? await checksumRows(client, table) : { count: 0, checksum: 'not filled' });
   }
   return checksums;
 }
@@ -79,13 +86,13 @@ async function checksumTables(client: Client): Promise<Map<string, string>> {
  * Adds up the two halves of every row's MD5: equal for the same rows in any order, and a row that is there twice counts
  * twice. `ROW(t.*)`, because a plain `t` would be a column of that name where there is one.
  */
-async function checksumRows(client: Client, table: string): Promise<string> {
+async function checksumRows(client: Client, table: string): Promise<TableRows> {
   const row = await one<{ count: string; checksum: string | null }>(
     client,
     `SELECT count(*) AS count, ${sumOfHalf(1)} || ',' || ${sumOfHalf(17)} AS checksum
      FROM (SELECT md5(ROW(t.*)::text) AS hash FROM ONLY ${table} AS t) AS hashes`,
   );
-  return `${row.count} rows, checksum ${row.checksum ?? 'none'}`;
+  return { count: Number(row.count), checksum: row.checksum ?? 'none' };
 }
 
 function sumOfHalf(start: 1 | 17): string {
