@@ -18,14 +18,12 @@ export class DemoStage implements AsyncDisposable {
     this.cluster = cluster;
     this.folder = folder;
     this.#narrator = narrator;
-    process.once('exit', () => this.#removeFolder());
   }
 
   static async open(narrator: Narrator): Promise<DemoStage> {
     if (!existsSync(join(root, 'dist', 'cli', 'main.js')))
       throw new Error('dist is missing: run `npm run build` first');
-    const cluster = await startCluster();
-    return new DemoStage(cluster, mkdtempSync(join(tmpdir(), 'librelog-backup-demo-')), narrator);
+    return new DemoStage(await startCluster(), makeFolder(), narrator);
   }
 
   /** Address without the password, which libpq and we take from PGPASSWORD. */
@@ -82,16 +80,27 @@ export class DemoStage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#removeFolder();
+    removeFolder(this.folder);
     await this.cluster[Symbol.asyncDispose]();
   }
+}
 
-  #removeFolder(): void {
-    const gnupgHome = join(this.folder, 'gnupg');
-    // gpg's agent would outlive us.
-    if (existsSync(gnupgHome)) execFileSync('gpgconf', ['--homedir', gnupgHome, '--kill', 'gpg-agent']);
-    rmSync(this.folder, { recursive: true, force: true });
+/** A folder that is removed even when the demo is interrupted. */
+function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'librelog-backup-demo-'));
+  process.once('exit', () => removeFolder(folder));
+  // The cluster's own handlers end the process: ours come first.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.prependOnceListener(signal, () => removeFolder(folder));
   }
+  return folder;
+}
+
+function removeFolder(folder: string): void {
+  const gnupgHome = join(folder, 'gnupg');
+  // gpg's agent would outlive us.
+  if (existsSync(gnupgHome)) execFileSync('gpgconf', ['--homedir', gnupgHome, '--kill', 'gpg-agent']);
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** Whether a program is in PATH. */

@@ -19,14 +19,15 @@ const keysOf = {
 
 process.exitCode = 1;
 try {
+  narrator.title('librelog-backup', 'A real database, encrypted two ways, brought back, and compared row by row.');
   await playDemo();
+  narrator.end('Everything came back identical. The server, the backups and the keys are gone again.');
   process.exitCode = 0;
 } catch (error) {
   console.error(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 async function playDemo(): Promise<void> {
-  narrator.title('librelog-backup', 'A real database, encrypted two ways, brought back, and compared row by row.');
   await using stage = await DemoStage.open(narrator);
   const original = await makeSample(stage);
   await makeKeys(stage);
@@ -35,15 +36,15 @@ async function playDemo(): Promise<void> {
   await verifyBackups(stage, backups);
   await restoreBackups(stage, backups, original);
   await restoreWithoutUs(stage, backups.openpgp, original);
-  narrator.end('Everything came back identical. The server, the backups and the keys are gone again.');
 }
 
 async function makeSample(stage: DemoStage): Promise<DatabaseFingerprint> {
   narrator.step('A throw-away PostgreSQL with a sample database');
   await createSampleDatabase(stage.cluster, sample);
   const fingerprint = await fingerprintDatabase(stage.cluster, sample);
-  narrator.text(`${describe(fingerprint)}; partitions, circular keys, odd names, NaN, infinity,`);
-  narrator.text('generated columns, triggers, row-level security, materialized views, and more.');
+  narrator.text(describe(fingerprint));
+  narrator.text('With partitions, circular keys, odd names, NaN, infinity, generated columns, triggers, row-level');
+  narrator.text('security, materialized views, privileges, extensions: what a careless backup loses.');
   narrator.text('Its password is in PGPASSWORD, as for pg_dump; it never shows up on a command line.');
   return fingerprint;
 }
@@ -123,7 +124,7 @@ function describe({ rows, sequences, largeObjects, schema }: DatabaseFingerprint
     `${countRows(rows)} rows`,
     `${sequences.size} sequences`,
     `${largeObjects.size} large objects`,
-    `${schema.length} statements of schema`,
+    `${schema.length} parts of schema`,
   ];
   return counts.join(', ');
 }
