@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How often and how patiently a call is repeated. Delays double from the first to the longest. */
+export interface RetryPolicy {
+  /** Calls in all, the first one included. */
+  readonly attempts: number;
+  readonly firstDelayMs: number;
+  readonly maxDelayMs: number;
+}
+
+export interface RetryOptions {
+  readonly policy: RetryPolicy;
+  /** Whether calling again can help. */
+  readonly isTransient: (error: unknown) => boolean;
+  /** How long the server asked to be left alone (`Retry-After`), if it did. */
+  readonly retryAfterMs?: (error: unknown) => number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Calls `operation` until it succeeds, fails for good, or the policy's attempts are used up, and then throws its last
+ * error. An aborted signal ends it at once with the signal's reason. `operation` must bear being called again after a
+ * call whose outcome is unknown.
+ */
+export async function withRetries<T>(operation: () => Promise<T>, options: RetryOptions): Promise<T> {
+  const { policy, signal } = options;
+  for (let attempt = 1; ; attempt++) {
+    signal?.throwIfAborted();
+    try {
+      return await operation();
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (attempt >= policy.attempts || !options.isTransient(error)) throw error;
+      const delayMs = retryDelayMs(policy, attempt, options.retryAfterMs?.(error));
+      await abortableSleep(delayMs, signal);
+    }
+  }
+}
+
+/**
+ * Exponential back-off with full jitter (a random share of the delay, so that many clients do not come back at once),
+ * but never sooner than the server asked for. A server cannot make us wait longer than six times the policy's longest.
+ */
+export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs = 0): number {
+  const ceilingMs = Math.min(policy.maxDelayMs, policy.firstDelayMs * 2 ** (attempt - 1));
+  return Math.max(Math.random() * ceilingMs, Math.min(retryAfterMs, 6 * policy.maxDelayMs));
+}
+
+async function abortableSleep(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(delayMs, undefined, signal === undefined ? {} : { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  }
+}

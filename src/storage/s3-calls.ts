@@ -1,0 +1,119 @@
+import { HeadBucketCommand, HeadObjectCommand, type HeadObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3';
+import { BackupError } from '../core/backup-error.ts';
+import type { StoredObject } from './object-store.ts';
+import { withRetries, type RetryOptions, type RetryPolicy } from './retry.ts';
+import { isTransientS3Error, s3ErrorStatus, s3RetryAfterMs, toS3Error } from './s3-errors.ts';
+import type { StoreTimings } from './store-settings.ts';
+
+/** The user metadata in which every object keeps the name of the `put` that made it. */
+export const putIdMetadata = 'librelog-put-id';
+
+export interface S3Target {
+  readonly client: S3Client;
+  readonly bucket: string;
+  readonly prefix: string;
+  /** The address as the user gave it. */
+  readonly url: string;
+  readonly timings: StoreTimings;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** How patiently the call is repeated; `timings.retry` by default. */
+  readonly policy?: RetryPolicy;
+}
+
+/** How all requests of one store are made: repeated after transient faults, and their errors translated once. */
+export class S3Calls {
+  readonly target: S3Target;
+  #isBucketSeen = false;
+
+  constructor(target: S3Target) {
+    this.target = target;
+  }
+
+  /** The key in the bucket of an object of this store. */
+  bucketKey(key: string): string {
+    return this.target.prefix === '' ? key : `${this.target.prefix}/${key}`;
+  }
+
+  describe(key: string): string {
+    return `"${key}" in "${this.target.url}"`;
+  }
+
+  /** Runs `request` until it succeeds or fails for good; `action` is for the message. */
+  async run<T>(action: string, request: () => Promise<T>, options: CallOptions = {}): Promise<T> {
+    const { signal, policy = this.target.timings.retry } = options;
+    try {
+      return await withRetries(request, { ...this.retry(policy), signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw toS3Error(error, action);
+    }
+  }
+
+  retry(policy: RetryPolicy): Omit<RetryOptions, 'signal'> {
+    return { policy, isTransient: isTransientS3Error, retryAfterMs: s3RetryAfterMs };
+  }
+
+  /** The object's metadata, or `null` when there is none. A bucket that does not exist is `notFound`. */
+  async head(key: string, signal?: AbortSignal): Promise<HeadObjectCommandOutput | null> {
+    const { client, bucket } = this.target;
+    const input = { Bucket: bucket, Key: this.bucketKey(key) };
+    const request = async (): Promise<HeadObjectCommandOutput | null> => {
+      try {
+        return await client.send(new HeadObjectCommand(input), abortedBy(signal));
+      } catch (error) {
+        if (s3ErrorStatus(error) === 404) return null;
+        throw error;
+      }
+    };
+    const found = await this.run(`look at ${this.describe(key)}`, request, { signal });
+    if (found === null) await this.#assertBucket(signal);
+    this.#isBucketSeen = true;
+    return found;
+  }
+
+  /** A missing object and a missing bucket look the same to HEAD: 404 without a body. Asks for the bucket once. */
+  async #assertBucket(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#isBucketSeen) return;
+    const { client, bucket, url } = this.target;
+    const request = async (): Promise<boolean> => {
+      try {
+        await client.send(new HeadBucketCommand({ Bucket: bucket }), abortedBy(signal));
+      } catch (error) {
+        if (s3ErrorStatus(error) === 404) return false;
+        // Credentials for objects alone may not look at the bucket; then nothing more can be known.
+        if (s3ErrorStatus(error) !== 403) throw error;
+      }
+      return true;
+    };
+    if (await this.run(`look at "${url}"`, request, { signal })) return;
+    throw new BackupError('notFound', `cannot look at "${url}": the bucket does not exist`, {
+      hint: 'Create the bucket, or correct the address, region or endpoint.',
+    });
+  }
+}
+
+/** The SDK's options for a request that ends when the signal aborts. */
+export function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal };
+}
+
+/** What a HEAD answer says of an object. */
+export function describeHead(key: string, head: HeadObjectCommandOutput): StoredObject {
+  const version = versionOf(head);
+  return {
+    key,
+    sizeBytes: head.ContentLength ?? 0,
+    modifiedAt: head.LastModified ?? new Date(0),
+    ...(version !== undefined && { version }),
+  };
+}
+
+/** The version id where the bucket keeps versions, otherwise the ETag, in its quotes, which tell them apart. */
+export function versionOf(answer: { VersionId?: string | undefined; ETag?: string | undefined }): string | undefined {
+  // "null" is the one version of a bucket whose versioning was suspended: its content changes.
+  if (answer.VersionId !== undefined && answer.VersionId !== 'null') return answer.VersionId;
+  return answer.ETag === '' ? undefined : answer.ETag;
+}

@@ -1,0 +1,86 @@
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { BackupError } from '../core/backup-error.ts';
+import { hasControlCharacter, isObjectKey } from './object-key.ts';
+
+/** The address of a store, taken apart. `path` is absolute; `prefix` has no slash at either end and may be empty. */
+export type StoreUrl =
+  | { readonly scheme: 'file'; readonly path: string }
+  | { readonly scheme: 's3'; readonly bucket: string; readonly prefix: string };
+
+const hintForms = 'Give s3://BUCKET/PREFIX, file:///FOLDER, or a folder that begins with / or ./ .';
+
+/**
+ * Reads `s3://bucket/prefix`, `file:///folder`, and plain folders that begin with `/`, `./` or `../`. A prefix is taken
+ * as it stands (`%` and blanks included); a `file:` URL is percent-decoded. Everything else fails with `config`, in a
+ * message that never repeats what could be a credential.
+ */
+export function parseStoreUrl(text: string): StoreUrl {
+  if (text === '') throw invalid('it is empty');
+  if (hasControlCharacter(text)) throw invalid('it contains a control character');
+  if (/^(\/|\.{1,2}(\/|$))/.test(text)) return { scheme: 'file', path: resolve(text) };
+  const [, scheme, rest] = /^([A-Za-z][A-Za-z0-9+.-]*):(.*)$/.exec(text) ?? [];
+  if (scheme === undefined || rest === undefined) throw invalid('it has no scheme, such as s3://');
+  return parsers[scheme.toLowerCase()]?.(rest) ?? unknownScheme(scheme);
+}
+
+const parsers: Readonly<Record<string, (rest: string) => StoreUrl>> = {
+  file: parseFileUrl,
+  s3: parseS3Url,
+  az: () => unsupported('az', 'Azure Blob Storage'),
+  gs: () => unsupported('gs', 'Google Cloud Storage'),
+};
+
+function parseFileUrl(rest: string): StoreUrl {
+  refuseQuery(rest);
+  if (!rest.startsWith('/')) throw invalid('its path is not absolute');
+  const url = URL.parse(`file:${rest}`);
+  if (url === null || !/^\/(\/(localhost)?\/|[^/]|$)/.test(rest)) {
+    throw invalid('it names another machine', 'Write three slashes before an absolute path: file:///FOLDER.');
+  }
+  try {
+    return { scheme: 'file', path: fileURLToPath(url) };
+  } catch (error) {
+    throw new BackupError('config', 'store URL is wrong: its path cannot be decoded', {
+      hint: 'Write % as %25, or give the folder as a plain path.',
+      cause: error,
+    });
+  }
+}
+
+function parseS3Url(rest: string): StoreUrl {
+  const [, authority = '', tail = ''] = /^\/\/([^/?#]*)(.*)$/.exec(rest) ?? [];
+  if (authority.includes('@')) {
+    throw invalid('it contains credentials', 'Give credentials by environment variables or an AWS profile.');
+  }
+  refuseQuery(tail);
+  if (authority === '') throw invalid('the bucket is missing');
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/.test(authority)) {
+    throw invalid(`${JSON.stringify(authority)} is not a bucket name`);
+  }
+  const prefix = tail.replace(/^\//, '').replace(/\/$/, '');
+  if (prefix !== '' && !isObjectKey(prefix)) {
+    throw invalid(`${JSON.stringify(prefix)} is not a usable prefix`, 'Leave out empty segments, "." and "..".');
+  }
+  return { scheme: 's3', bucket: authority, prefix };
+}
+
+/** Settings do not belong into the address, and a signed URL's query is a credential. */
+function refuseQuery(text: string): void {
+  if (!/[?#]/.test(text)) return;
+  throw invalid('it has a query string or a fragment', 'Give region, endpoint and the like as options.');
+}
+
+function unsupported(scheme: string, name: string): never {
+  throw new BackupError('config', `store URL is wrong: ${scheme}:// (${name}) is not supported by this version`, {
+    hint: hintForms,
+  });
+}
+
+function unknownScheme(scheme: string): never {
+  throw invalid(`its scheme "${scheme}" is unknown`);
+}
+
+function invalid(problem: string, hint = hintForms): BackupError {
+  return new BackupError('config', `store URL is wrong: ${problem}`, { hint });
+}
