@@ -59,7 +59,7 @@ export class ByteReader {
     while (!(await this.isAtEnd())) yield await this.readSome(Infinity);
   }
 
-  /** Releases the source; needed whenever reading stops before the end. Does not wait when the source still works. */
+  /** Releases the source; needed whenever reading may have stopped before the end. */
   async close(): Promise<void> {
     this.#chunk = nothing;
     if (this.#isEnded) return;

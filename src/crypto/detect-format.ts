@@ -82,7 +82,7 @@ function isPublicKeyAlgorithm(octet: number | undefined): boolean {
 }
 
 const startOfSql =
-  /^\uFEFF?\s*(?:--|\/\*|\\(?:restrict|connect|c|set|encoding)\s|(?:ALTER|BEGIN|COPY|CREATE|DROP|INSERT|SELECT|SET|START)\s)/i;
+  /^\uFEFF?\s*(?:--(?!-)|\/\*|\\(?:restrict|connect|c|set|encoding)\s|(?:ALTER|BEGIN|COPY|CREATE|DROP|INSERT|SELECT|SET|START)\s)/i;
 
 /** Text that begins like a script: a comment, a psql command, or a statement that dumps begin with. */
 function isPlainSql(head: Buffer): boolean {

@@ -1,4 +1,4 @@
-import type { Key, PublicKey } from 'openpgp';
+import type { Key, PartialConfig, PublicKey, enums } from 'openpgp';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { countKeys, keyBlocks } from './openpgp-key-blocks.ts';
 import { fingerprintOf } from './openpgp-private-keys.ts';
@@ -93,22 +93,22 @@ async function findReason(key: Key, now: Date): Promise<string | null> {
   if (version !== 4) return `is of version ${version}, which gpg 2.2 cannot use`;
   if (await key.isRevoked(undefined, undefined, now)) return 'is revoked';
   const expiry = await key.getExpirationTime();
+  if (expiry === null) return 'has no valid self-signature';
   if (expiry instanceof Date && expiry <= now) return `expired on ${expiry.toISOString().slice(0, 10)}`;
-  const problem = await encryptionProblem(key, { at: now });
-  if (problem === null) return null;
-  if ((await encryptionProblem(key, { at: now, minRSABits: 0 })) === null) return 'is too weak: RSA below 2048 bits';
-  if ((await encryptionProblem(key, { at: null })) === null) return 'has no encryption key that is valid now';
-  return `cannot encrypt: ${problem}`;
+  if (await canEncrypt(key, now)) return null;
+  const weak = { minRSABits: 0, rejectPublicKeyAlgorithms: new Set<enums.publicKey>() };
+  if (await canEncrypt(key, now, weak)) return 'is too weak (RSA below 2048 bits, or ElGamal)';
+  if (await canEncrypt(key, null)) return 'has an encryption key that expired';
+  return 'has no usable encryption key: it can only sign, or its subkey was revoked';
 }
 
 /** openpgp.js's own verdict; `at: null` leaves the dates out of it. */
-async function encryptionProblem(key: Key, rules: { at: Date | null; minRSABits?: number }): Promise<string | null> {
+async function canEncrypt(key: Key, at: Date | null, rules: PartialConfig = {}): Promise<boolean> {
   const { config } = await import('openpgp');
-  const minRSABits = rules.minRSABits ?? config.minRSABits;
   try {
-    await key.getEncryptionKey(undefined, rules.at, undefined, { ...config, minRSABits });
-    return null;
-  } catch (error) {
-    return describeError(error);
+    await key.getEncryptionKey(undefined, at, undefined, { ...config, ...rules });
+    return true;
+  } catch {
+    return false;
   }
 }

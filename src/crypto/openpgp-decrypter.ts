@@ -17,7 +17,10 @@ export interface OpenPgpDecrypterOptions {
   readonly privateKeys: readonly Secret[];
   /** Unlocks those of the private keys that are locked. */
   readonly keyPassphrase?: Secret | undefined;
-  /** For messages that are encrypted with a passphrase; each is tried. UTF-8, used whole. */
+  /**
+   * For messages that are encrypted with a passphrase. UTF-8, used whole. Each is tried; with a cipher that node:crypto
+   * lacks (CAST5, Blowfish, Twofish) only the first can be.
+   */
   readonly passphrases?: readonly Secret[] | undefined;
   /** See {@link decryptByLibrary}; 30 seconds by default. */
   readonly stallTimeoutMs?: number | undefined;

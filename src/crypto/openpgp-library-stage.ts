@@ -71,5 +71,11 @@ function explain(error: unknown, isStarted: boolean, { name, sessionKey }: Libra
     return new BackupError('key', `wrong passphrase for OpenPGP message "${name}", or it is damaged`, { cause: error });
   }
   if (error instanceof BackupError) return error;
-  return damagedMessage(name, `cannot be decrypted: ${describeError(error)}`, error);
+  return damagedMessage(name, `cannot be decrypted: ${describeLibraryError(error)}`, error);
+}
+
+/** openpgp.js's sentences as part of ours; what zlib throws has no text at all. */
+function describeLibraryError(error: unknown): string {
+  const text = describeError(error).replace(/^Error decrypting message: /, '');
+  return text.replace(/\.$/, '') || 'its compressed data is damaged';
 }

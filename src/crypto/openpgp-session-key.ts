@@ -106,6 +106,7 @@ function nothingFits(message: EncryptedMessage, envelope: Envelope, name: string
     ...(keyIds.length > 0 ? [`encrypted for key ids ${keyIds.join(', ')}, none of which is at hand`] : []),
     ...(envelope.hasPassphrase ? ['encrypted with a passphrase, which is missing or wrong'] : []),
   ];
+  if (ways.length === 0) return damagedMessage(name, 'has no session key that can be read');
   return new BackupError('key', `OpenPGP message "${name}" is ${ways.join(', and ')}`, {
     hint: 'Give the private key of one of the recipients, or the passphrase.',
   });
