@@ -20,11 +20,11 @@ export function describeMachine(binFolder: string): Machine {
     system: `${systemName()}, kernel ${release()}`,
     node: process.version,
     tools: {
-      PostgreSQL: firstLine(`${binFolder}/postgres`, '--version'),
-      gpg: firstLine('gpg', '--version'),
-      openssl: firstLine('openssl', 'version'),
-      zstd: firstLine('zstd', '--version'),
-      age: firstLine('age', '--version'),
+      PostgreSQL: versionOf(`${binFolder}/postgres`),
+      gpg: versionOf('gpg'),
+      openssl: versionOf('openssl', 'version'),
+      zstd: versionOf('zstd'),
+      age: versionOf('age'),
     },
   };
 }
@@ -37,16 +37,23 @@ function systemName(): string {
   }
 }
 
-/** What a tool says of its version, or that it is not there: a missing tool is shown, not an error. */
-function firstLine(program: string, argument: string): string {
+/** A missing tool is shown, not an error. */
+function versionOf(program: string, argument = '--version'): string {
+  const line = firstLine(program, argument);
+  return line === null ? 'not installed' : (/\d+\.\d+(?:\.\d+)?/.exec(line)?.[0] ?? line);
+}
+
+function firstLine(program: string, argument: string): string | null {
   try {
-    return execFileSync(program, [argument], { encoding: 'utf8' }).split('\n')[0] ?? '';
+    return (
+      execFileSync(program, [argument], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split('\n')[0] ?? ''
+    );
   } catch {
-    return 'not installed';
+    return null;
   }
 }
 
 /** Whether a program runs at all; `argument` is what makes it print its version. */
 export function isInstalled(program: string, argument = '--version'): boolean {
-  return firstLine(program, argument) !== 'not installed';
+  return firstLine(program, argument) !== null;
 }

@@ -1,4 +1,3 @@
-import type { Machine } from './machine.ts';
 import type { BenchReport, CandidateResult, Measured, MemoryResult, StartupResult, Throughput } from './report.ts';
 import { checkTargets, find } from './targets.ts';
 import { serverSettings } from './workbench.ts';
@@ -7,6 +6,7 @@ import { serverSettings } from './workbench.ts';
 export function toMarkdown(report: BenchReport): string {
   const parts = [
     introduction,
+    machineSection(report),
     targetSection(report),
     report.throughput === undefined ? '' : throughputSection(report.throughput),
     report.memory === undefined ? '' : memorySection(report.memory),
@@ -38,11 +38,9 @@ function targetSection(report: BenchReport): string {
   return `## Promises\n\n${table(['promise', 'measured', 'kept'], rows)}`;
 }
 
-function throughputSection({ machine, measuredAt, result }: Measured<Throughput>): string {
+function throughputSection({ result }: Measured<Throughput>): string {
   const settings = Object.entries(serverSettings).map(([name, value]) => `${name} = ${value}`);
   return `## Create and restore
-
-${describeMachine(machine, measuredAt)}
 
 A mixed database: ${gigabytes(result.dumpBytes)} as \`pg_dump -Fc -Z0\` writes it, ${gigabytes(result.databaseBytes)} by
 \`pg_database_size\`. By share of the dump: text 30 %, jsonb 25 %, time series 20 %, incompressible bytea 15 %, rows with
@@ -61,17 +59,17 @@ function candidateTable(results: readonly CandidateResult[], dumpBytes: number):
   const limit = find(results, 'limit');
   const rows = results.map((result) => [
     result.title,
-    `${seconds(result.wallMs)} (${seconds(result.fastestMs)}–${seconds(result.slowestMs)})`,
+    `${seconds(result.wallMs)} s (${seconds(result.fastestMs)}–${seconds(result.slowestMs)})`,
     limit === undefined ? '' : `${(result.wallMs / limit.wallMs).toFixed(2)} ×`,
     `${(dumpBytes / 1e3 / result.wallMs).toFixed(0)} MB/s`,
-    seconds(result.cpuMs),
+    `${seconds(result.cpuMs)} s`,
     `${Math.round(result.peakMemoryBytes / 1e6)} MB`,
     result.storedBytes === null ? '' : `${Math.round(result.storedBytes / 1e6)} MB`,
   ]);
   return table(['', 'wall', 'to the limit', 'of the dump', 'CPU', 'memory', 'stored'], rows);
 }
 
-function memorySection({ machine, measuredAt, result }: Measured<readonly MemoryResult[]>): string {
+function memorySection({ result }: Measured<readonly MemoryResult[]>): string {
   const [first] = result;
   const sizes = first === undefined ? [] : [first.smallMegabytes, first.largeMegabytes];
   const rows = result.map(({ what, smallPeakBytes, largePeakBytes }) => [
@@ -81,14 +79,12 @@ function memorySection({ machine, measuredAt, result }: Measured<readonly Memory
   ]);
   return `## Memory by size
 
-${describeMachine(machine, measuredAt)}
-
 Highest resident memory of our own process, by the size of the dump.
 
 ${table(['', ...sizes.map((megabytes) => `${megabytes / 1000} GB`)], rows)}`;
 }
 
-function startupSection({ machine, measuredAt, result }: Measured<readonly StartupResult[]>): string {
+function startupSection({ result }: Measured<readonly StartupResult[]>): string {
   const node = result.find(({ name }) => name === 'node -e 0')?.wallMs ?? Number.NaN;
   const rows = result.map(({ name, wallMs }) => [
     `\`${name}\``,
@@ -97,17 +93,25 @@ function startupSection({ machine, measuredAt, result }: Measured<readonly Start
   ]);
   return `## Start-up
 
-${describeMachine(machine, measuredAt)}
-
 Median of 20 runs each, taking turns; \`list\` on a folder store with 5 backups.
 
 ${table(['', 'wall', 'over Node'], rows)}`;
 }
 
-function describeMachine(machine: Machine, measuredAt: string): string {
-  const { cpu, cores, memoryGb, system, node, tools } = machine;
-  const versions = Object.entries(tools).map(([name, version]) => `${name}: ${version}`);
-  return `Measured ${measuredAt.slice(0, 10)} on ${cpu}, ${cores} cores, ${memoryGb} GiB of memory; ${system}; Node ${node}; ${versions.join('; ')}.`;
+/** Usually all parts come from the same machine; one line for each otherwise. */
+function machineSection(report: BenchReport): string {
+  const parts = Object.entries(report) as [string, Measured<unknown>][];
+  const lines = parts.map(([name, { machine, measuredAt }]) => {
+    const { cpu, cores, memoryGb, system, node, tools } = machine;
+    const versions = Object.entries(tools).map(([tool, version]) => `${tool} ${version}`);
+    const hardware = `${cpu}, ${cores} cores, ${memoryGb} GiB of memory`;
+    return {
+      name,
+      text: `${measuredAt.slice(0, 10)}: ${hardware}; ${system}; Node ${node.slice(1)}, ${versions.join(', ')}.`,
+    };
+  });
+  const groups = Map.groupBy(lines, ({ text }) => text);
+  return `## Machine\n\n${[...groups].map(([text, members]) => `- ${members.map(({ name }) => name).join(', ')}: ${text}`).join('\n')}`;
 }
 
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -116,7 +120,7 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
 }
 
 function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+  return (ms / 1000).toFixed(ms < 10_000 ? 2 : 1);
 }
 
 function gigabytes(bytes: number): string {

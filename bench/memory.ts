@@ -38,11 +38,11 @@ async function measureSize(bench: Workbench, megabytes: number): Promise<Peak[]>
 
 async function measureCandidate(bench: Workbench, candidate: Candidate): Promise<Peak[]> {
   const context = { env: {}, folder: bench.folder };
+  rmSync(candidate.output, { recursive: true, force: true });
   const create = await measure(candidate.create.command, context);
   await bench.cluster.createDatabase('restored');
   const restore = await measure(candidate.restore.command('restored'), context);
   await bench.cluster.dropDatabase('restored');
-  rmSync(candidate.output, { recursive: true });
   const peaks = [
     { what: candidate.create.title, peakMemoryBytes: create.peakMemoryBytes },
     { what: candidate.restore.title, peakMemoryBytes: restore.peakMemoryBytes },

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startCluster, type Cluster } from '../test/support/postgres-cluster.ts';
 import { isInstalled } from './machine.ts';
@@ -32,7 +32,7 @@ export interface Keys {
   readonly age: { readonly identityFile: string; readonly recipient: string } | null;
 }
 
-/** Everything that one run needs, in one folder on one disk. It vanishes at the end. */
+/** Everything that one run needs, in the cluster's folder on one disk. It vanishes at the end, interrupted or not. */
 export interface Workbench extends AsyncDisposable {
   readonly folder: string;
   readonly cluster: Cluster;
@@ -45,8 +45,9 @@ export async function openWorkbench(parentFolder: string): Promise<Workbench> {
   );
   if (missing.length > 0) throw new Error(`the bench compares with ${missing.join(', ')}: install that first`);
   mkdirSync(parentFolder, { recursive: true });
-  const folder = mkdtempSync(join(parentFolder, 'lb-bench-'));
   const cluster = await startCluster({ parentFolder, settings: serverSettings });
+  const folder = join(cluster.folder, 'bench');
+  mkdirSync(folder, { mode: 0o700 });
   const keys = makeKeys(folder);
   return {
     folder,
@@ -55,7 +56,6 @@ export async function openWorkbench(parentFolder: string): Promise<Workbench> {
     [Symbol.asyncDispose]: async () => {
       stopAgent(keys);
       await cluster[Symbol.asyncDispose]();
-      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

@@ -1,6 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { startCluster, type Cluster } from '../support/postgres-cluster.ts';
 import type { Narrator } from './narrator.ts';
@@ -14,16 +13,17 @@ export class DemoStage implements AsyncDisposable {
   readonly folder: string;
   readonly #narrator: Narrator;
 
-  constructor(cluster: Cluster, folder: string, narrator: Narrator) {
+  constructor(cluster: Cluster, narrator: Narrator) {
     this.cluster = cluster;
-    this.folder = folder;
+    this.folder = join(cluster.folder, 'demo');
     this.#narrator = narrator;
+    mkdirSync(this.folder, { mode: 0o700 });
   }
 
   static async open(narrator: Narrator): Promise<DemoStage> {
     if (!existsSync(join(root, 'dist', 'cli', 'main.js')))
       throw new Error('dist is missing: run `npm run build` first');
-    return new DemoStage(await startCluster(), makeFolder(), narrator);
+    return new DemoStage(await startCluster(), narrator);
   }
 
   /** Address without the password, which libpq and we take from PGPASSWORD. */
@@ -80,27 +80,11 @@ export class DemoStage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    removeFolder(this.folder);
+    const gnupgHome = join(this.folder, 'gnupg');
+    // gpg's agent would outlive us.
+    if (existsSync(gnupgHome)) execFileSync('gpgconf', ['--homedir', gnupgHome, '--kill', 'gpg-agent']);
     await this.cluster[Symbol.asyncDispose]();
   }
-}
-
-/** A folder that is removed even when the demo is interrupted. */
-function makeFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'librelog-backup-demo-'));
-  process.once('exit', () => removeFolder(folder));
-  // The cluster's own handlers end the process: ours come first.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.prependOnceListener(signal, () => removeFolder(folder));
-  }
-  return folder;
-}
-
-function removeFolder(folder: string): void {
-  const gnupgHome = join(folder, 'gnupg');
-  // gpg's agent would outlive us.
-  if (existsSync(gnupgHome)) execFileSync('gpgconf', ['--homedir', gnupgHome, '--kill', 'gpg-agent']);
-  rmSync(folder, { recursive: true, force: true });
 }
 
 /** Whether a program is in PATH. */

@@ -83,6 +83,11 @@ export class Cluster implements AsyncDisposable {
     endWithProcess(this);
   }
 
+  /** The cluster's own folder: whatever is put there vanishes with it. */
+  get folder(): string {
+    return this.#place.folder;
+  }
+
   /** Folder that holds the Unix socket; `PGHOST` may be this. */
   get socketFolder(): string {
     return this.#place.folder;
