@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, escapeIdentifier, type QueryResultRow } from 'pg';
@@ -57,11 +57,21 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   try {
     const settings = { ...ownSettings, ...fastAndCareless, ...options.settings };
     await initServer(place, { ...superuser, auth: options.auth ?? 'scram-sha-256', settings });
-    return new Cluster(place, superuser, await launchServer(place));
+    return new Cluster(place, { superuser, clientFolder: await findClients(binFolder) }, await launchServer(place));
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** The server's own client programs; those of the highest major installed for a server that came without. */
+async function findClients(binFolder: string): Promise<string> {
+  return existsSync(join(binFolder, 'psql')) ? binFolder : (await requirePostgres()).folder;
+}
+
+interface Access {
+  readonly superuser: Login;
+  readonly clientFolder: string;
 }
 
 /** A running throw-away cluster. Listens on 127.0.0.1 and on a Unix socket in its own folder. */
@@ -69,17 +79,17 @@ export class Cluster implements AsyncDisposable {
   readonly host = '127.0.0.1';
   readonly port: number;
   readonly superuser: Login;
-  /** Folder of the client programs that belong to the server. */
+  /** Folder of the client programs: pg_dump, pg_restore, psql. */
   readonly binFolder: string;
   readonly #place: ServerPlace;
   #server: RunningServer;
 
-  constructor(place: ServerPlace, superuser: Login, server: RunningServer) {
+  constructor(place: ServerPlace, access: Access, server: RunningServer) {
     this.#place = place;
     this.#server = server;
-    this.superuser = superuser;
+    this.superuser = access.superuser;
     this.port = server.port;
-    this.binFolder = place.binFolder;
+    this.binFolder = access.clientFolder;
     endWithProcess(this);
   }
 
