@@ -87,6 +87,7 @@ export class ClientProcess {
     const timeout = new AbortController();
     await Promise.race([this.stderr.ended, sleep(stderrAfterExitMs, undefined, timeout).catch(() => {})]);
     timeout.abort();
+    this.stderr.close();
     return this.#exit;
   }
 }

@@ -9,6 +9,7 @@ const maxWarnings = 50;
 export class ClientStderr {
   /** Settles when the stream has ended, whatever ended it. */
   readonly ended: Promise<void>;
+  readonly #stream: Readable;
   readonly #secrets: readonly string[];
   readonly #warnings: string[] = [];
   #unfinished = '';
@@ -16,6 +17,7 @@ export class ClientStderr {
   #keptChars = 0;
 
   constructor(stream: Readable, secrets: readonly string[]) {
+    this.#stream = stream;
     // Of a very short secret nothing would be left to read, and nothing is given away.
     this.#secrets = secrets.filter((secret) => secret.length >= 4);
     stream.setEncoding('utf8');
@@ -31,6 +33,11 @@ export class ClientStderr {
   /** Lines that the program marked as warnings. */
   get warnings(): readonly string[] {
     return this.#warnings;
+  }
+
+  /** Stops reading. A process that the program left behind may hold the stream open, and us with it. */
+  close(): void {
+    this.#stream.destroy();
   }
 
   #add(text: string): void {

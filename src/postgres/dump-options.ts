@@ -98,7 +98,14 @@ const longByShort = new Map(
 
 /** One argument, read as getopt_long reads it. */
 export type ReadArgument =
-  | { readonly kind: 'option'; readonly names: readonly string[]; readonly takesNext: boolean }
+  | {
+      readonly kind: 'option';
+      /** Long names, or what was given where the meaning is unknown or depends on the version. */
+      readonly names: readonly string[];
+      /** Everything that it means to some version of pg_dump. */
+      readonly meanings: readonly string[];
+      readonly takesNext: boolean;
+    }
   | { readonly kind: 'positional' };
 
 /**
@@ -114,9 +121,11 @@ export function readArgument(argument: string): ReadArgument {
 function readLong(text: string): ReadArgument {
   const equals = text.indexOf('=');
   const given = equals === -1 ? text : text.slice(0, equals);
-  const meant = Object.keys(dumpOptions).filter((name) => name.startsWith(given));
-  const name = Object.hasOwn(dumpOptions, given) || meant.length !== 1 ? given : (meant[0] ?? given);
-  return { kind: 'option', names: [name], takesNext: equals === -1 && (dumpOptions[name]?.takesValue ?? true) };
+  const isExact = Object.hasOwn(dumpOptions, given);
+  const meanings = isExact ? [given] : Object.keys(dumpOptions).filter((name) => name.startsWith(given));
+  const name = meanings.length === 1 ? (meanings[0] ?? given) : given;
+  const takesNext = equals === -1 && (dumpOptions[name]?.takesValue ?? true);
+  return { kind: 'option', names: [name], meanings, takesNext };
 }
 
 /** Several flags may stand together (`-Ox`); the first option with a value takes the rest of the argument. */
@@ -127,8 +136,8 @@ function readShorts(text: string): ReadArgument {
     const long = longByShort.get(short);
     names.push(long ?? short);
     if (long !== undefined && dumpOptions[long]?.takesValue === true) {
-      return { kind: 'option', names, takesNext: rest.length === 1 };
+      return { kind: 'option', names, meanings: names, takesNext: rest.length === 1 };
     }
   }
-  return { kind: 'option', names, takesNext: false };
+  return { kind: 'option', names, meanings: names, takesNext: false };
 }

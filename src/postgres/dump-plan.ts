@@ -108,7 +108,7 @@ function readOptions(args: readonly string[]): string[] {
         hint: 'Name the database with --database.',
       });
     }
-    for (const name of read.names) refuse(name);
+    for (const meaning of read.meanings) refuse(meaning);
     found.push(...read.names.map((name) => (name.length === 1 ? `-${name}` : `--${name}`)));
     isValue = read.takesNext;
   }
