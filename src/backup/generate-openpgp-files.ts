@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { generateOpenPgpKey } from '../crypto/openpgp-keygen.ts';
 import { writeNewFile } from '../keys/write-new-file.ts';
 import { readPassphraseOf } from './read-secrets.ts';
@@ -20,8 +21,10 @@ export interface OpenPgpFiles {
   readonly revocationPath: string;
 }
 
-/** Makes a key pair and writes it, with its revocation certificate, to new files; all but the certificate are for
- * their owner alone. Errors: `key`, `conflict`. */
+/**
+ * Makes a key pair and writes it, with its revocation certificate, to new files; all but the certificate are for their
+ * owner alone. Writes all of them or none. Errors: `key`, `conflict`.
+ */
 export async function generateOpenPgpFiles(
   request: OpenPgpFilesRequest,
   context: UseCaseContext,
@@ -32,8 +35,29 @@ export async function generateOpenPgpFiles(
   const certificatePath = `${output}.pub.asc`;
   const privateKeyPath = `${output}.key.asc`;
   const revocationPath = `${output}.rev.asc`;
-  await writeNewFile(privateKeyPath, pair.privateKey.revealText(), 0o600);
-  await writeNewFile(revocationPath, pair.revocationCertificate, 0o600);
-  await writeNewFile(certificatePath, pair.certificate, 0o644);
+  await writeNewFiles([
+    { path: privateKeyPath, text: pair.privateKey.revealText(), mode: 0o600 },
+    { path: revocationPath, text: pair.revocationCertificate, mode: 0o600 },
+    { path: certificatePath, text: pair.certificate, mode: 0o644 },
+  ]);
   return { fingerprint: pair.fingerprint, certificatePath, privateKeyPath, revocationPath };
+}
+
+interface NewFile {
+  readonly path: string;
+  readonly text: string;
+  readonly mode: number;
+}
+
+async function writeNewFiles(files: readonly NewFile[]): Promise<void> {
+  const written: string[] = [];
+  try {
+    for (const { path, text, mode } of files) {
+      await writeNewFile(path, text, mode);
+      written.push(path);
+    }
+  } catch (error) {
+    for (const path of written) await rm(path, { force: true });
+    throw error;
+  }
 }

@@ -21,6 +21,8 @@ export interface DecryptionRequest extends UnlockRequest {
   readonly signers?: readonly string[] | undefined;
 }
 
+const changedHint = 'Restore another backup, and find out who or what changed this one.';
+
 /** Opens the objects of one backup. Dispose wipes its keys. */
 export interface BackupDecryption extends Disposable {
   readonly decrypter: Decrypter;
@@ -83,7 +85,7 @@ async function checkMac(manifest: Manifest, dataKey: Secret): Promise<void> {
   const { seal } = manifest;
   if (seal?.method === 'hmac-sha-256' && isManifestMac(dataKey, canonicalManifestBytes(manifest), seal.value)) return;
   throw new BackupError('integrity', `manifest of backup "${manifest.id}" was changed: its seal does not fit`, {
-    hint: 'Restore another backup, and find out who or what changed this one.',
+    hint: changedHint,
   });
 }
 
@@ -112,5 +114,17 @@ async function checkSignature(manifest: Manifest, request: DecryptionRequest, co
       })),
     );
   }
-  await verifyDetached(bytes, seal.value, signers);
+  try {
+    await verifyDetached(bytes, seal.value, signers);
+  } catch (error) {
+    if (error instanceof BackupError && error.kind === 'integrity') throw changed(manifest, error);
+    throw error;
+  }
+}
+
+function changed(manifest: Manifest, reason: BackupError): BackupError {
+  return new BackupError('integrity', `manifest of backup "${manifest.id}" was changed: ${reason.message}`, {
+    hint: changedHint,
+    cause: reason,
+  });
 }
