@@ -170,7 +170,7 @@ function splitSecrets(all: ConnectionParameters): Pick<Connection, 'parameters' 
     .filter(([name]) => isSecretParameter(name))
     .map(([name, value]) => [name, Secret.fromText(value)]);
   return {
-    parameters: Object.fromEntries(rest.filter(([name]) => !isSecretParameter(name))) as ConnectionParameters,
+    parameters: Object.fromEntries(rest.filter(([name]) => !isSecretParameter(name))),
     secrets: Object.fromEntries(secret) as Connection['secrets'],
   };
 }

@@ -4,7 +4,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { inspect } from 'node:util';
-import { BackupError } from '../../src/core/backup-error.ts';
+import type { BackupError } from '../../src/core/backup-error.ts';
 import { describeConnection, resolveConnection, withDatabase } from '../../src/postgres/connection.ts';
 
 let home: string;
@@ -132,15 +132,17 @@ describe('what the string leaves open', () => {
   }
 });
 
-describe('the password file', () => {
-  const passfile = (text: string, mode = 0o600): Record<string, string> => {
-    const path = join(home, 'passfile');
-    writeFileSync(path, text);
-    chmodSync(path, mode);
-    return { PGPASSFILE: path };
-  };
-  const find = (text: string, uri = 'postgresql://u@h:1/d') => resolve(uri, passfile(text)).passwords[0];
+/** libpq's variable for a password file with `text`. */
+function passfile(text: string, mode = 0o600): Record<string, string> {
+  const path = join(home, 'passfile');
+  writeFileSync(path, text);
+  chmodSync(path, mode);
+  return { PGPASSFILE: path };
+}
 
+const findPassword = (text: string, uri = 'postgresql://u@h:1/d') => resolve(uri, passfile(text)).passwords[0];
+
+describe('the password file', () => {
   const lines: readonly (readonly [string, string | undefined])[] = [
     ['h:1:d:u:right', 'right'],
     ['*:*:*:*:any', 'any'],
@@ -155,11 +157,11 @@ describe('the password file', () => {
     ['', undefined],
   ];
   for (const [text, password] of lines) {
-    it(`${JSON.stringify(text)} gives ${password ?? 'none'}`, () => assert.equal(find(text), password));
+    it(`${JSON.stringify(text)} gives ${password ?? 'none'}`, () => assert.equal(findPassword(text), password));
   }
 
   it('escapes count in every field', () => {
-    assert.equal(find(String.raw`\:\:1:5432:a\\b:u:pw`, String.raw`host=::1 user=u dbname=a\\b`), 'pw');
+    assert.equal(findPassword(String.raw`\:\:1:5432:a\\b:u:pw`, String.raw`host=::1 user=u dbname=a\\b`), 'pw');
   });
 
   it('knows the default socket folder as localhost, other folders by their path', () => {
@@ -240,8 +242,9 @@ describe('a malformed connection string', () => {
   });
 });
 
+const describeText = (text: string) => describeConnection(resolveConnection(text, { HOME: home }));
+
 describe('describing a connection', () => {
-  const describeText = (text: string) => describeConnection(resolveConnection(text, { HOME: home }));
   it('leaves secrets out', () => {
     const connection = resolveConnection('postgresql://u:hunter2@h/x?sslpassword=hunter3', { HOME: home });
     assert.equal(describeConnection(connection), 'postgresql://u@h:5432/x');

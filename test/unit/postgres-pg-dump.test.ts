@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFileSync, existsSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { collect, type ByteStream } from '../../src/core/byte-stream.ts';
+import { collect } from '../../src/core/byte-stream.ts';
 import { resolveConnection } from '../../src/postgres/connection.ts';
 import { planPgDump, type DumpFormat } from '../../src/postgres/dump-plan.ts';
 import { startPgDump } from '../../src/postgres/pg-dump.ts';
@@ -137,19 +137,19 @@ describe('pg_dump as a source', () => {
   });
 
   it('ends pg_dump when the reader stops early, or never starts', async () => {
-    const pidOf = async (use: (output: ByteStream) => Promise<void>) => {
-      await using process = start(
-        `echo $$ > ${tools.folder}/pid.new; mv ${tools.folder}/pid.new ${tools.folder}/pid; printf PGDMP; yes`,
-      );
+    const body = `echo $$ > ${tools.folder}/pid; printf PGDMP; yes`;
+    const pidOf = () => Number(readFileSync(join(tools.folder, 'pid'), 'utf8'));
+    {
+      await using process = start(body);
+      for await (const _chunk of process.output) break;
+    }
+    assert.equal(isAlive(pidOf()), false);
+    rmSync(join(tools.folder, 'pid'));
+    {
+      await using _process = start(body);
       await waitFor(join(tools.folder, 'pid'));
-      await use(process.output);
-      return Number(readFileSync(join(tools.folder, 'pid'), 'utf8'));
-    };
-    const reads = await pidOf(async (output) => {
-      for await (const _chunk of output) break;
-    });
-    assert.equal(isAlive(reads), false);
-    assert.equal(isAlive(await pidOf(async () => {})), false);
+    }
+    assert.equal(isAlive(pidOf()), false);
   });
 
   it('starts nothing when the signal has aborted already', () => {
