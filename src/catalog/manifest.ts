@@ -1,91 +1,105 @@
-import { z } from 'zod';
+import { z } from 'zod/v3';
 import { BackupError } from '../core/backup-error.ts';
-import { compressionSchema } from '../core/compression.ts';
+import { compressionSchema } from '../core/compression-schema.ts';
 import { wrappedKeySchema } from '../core/wrapped-key.ts';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
-const instant = z.iso.datetime();
-const byteCount = z.int().nonnegative();
+const instant = z.string().datetime();
+const byteCount = z.number().int().nonnegative();
 
 const encryptionSchema = z.discriminatedUnion('method', [
-  z.strictObject({
-    method: z.literal('openpgp'),
-    /** `rfc4880`: SEIPDv1, which gpg 2.2 opens. */
-    profile: z.literal('rfc4880'),
-    /** Fingerprints of the certificates' primary keys, upper-case hex. */
-    recipients: z.array(z.string().regex(/^[0-9A-F]{40,64}$/)),
-    /** Whether a passphrase opens the backup as well. */
-    passphrase: z.boolean(),
-  }),
-  z.strictObject({
-    method: z.literal('aes-256-gcm-hkdf-1mb'),
-    wrappedKeys: z.array(wrappedKeySchema).min(1),
-  }),
+  z
+    .object({
+      method: z.literal('openpgp'),
+      /** `rfc4880`: SEIPDv1, which gpg 2.2 opens. */
+      profile: z.literal('rfc4880'),
+      /** Fingerprints of the certificates' primary keys, upper-case hex. */
+      recipients: z.array(z.string().regex(/^[0-9A-F]{40,64}$/)),
+      /** Whether a passphrase opens the backup as well. */
+      passphrase: z.boolean(),
+    })
+    .strict(),
+  z
+    .object({
+      method: z.literal('aes-256-gcm-hkdf-1mb'),
+      wrappedKeys: z.array(wrappedKeySchema).min(1),
+    })
+    .strict(),
 ]);
 
-const objectSchema = z.strictObject({
-  /** File name below the backup's folder. */
-  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
-  role: z.literal('archive'),
-  /** Bytes that pg_dump wrote, before compression and encryption. */
-  plainBytes: byteCount,
-  /** Bytes in the store. */
-  storedBytes: byteCount,
-  /** Digest of the stored bytes. */
-  sha256: sha256Hex,
-  /** The store's version id, where it keeps versions. */
-  version: z.string().optional(),
-});
+const objectSchema = z
+  .object({
+    /** File name below the backup's folder. */
+    name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
+    role: z.literal('archive'),
+    /** Bytes that pg_dump wrote, before compression and encryption. */
+    plainBytes: byteCount,
+    /** Bytes in the store. */
+    storedBytes: byteCount,
+    /** Digest of the stored bytes. */
+    sha256: sha256Hex,
+    /** The store's version id, where it keeps versions. */
+    version: z.string().optional(),
+  })
+  .strict();
 
 /**
  * Proves that whoever wrote the manifest held the backup's key: HMAC-SHA-256 under a key derived from the data key
  * (AES), or a detached OpenPGP signature. Both over the canonical JSON (RFC 8785) of the manifest without `seal`.
  */
 const sealSchema = z.discriminatedUnion('method', [
-  z.strictObject({ method: z.literal('hmac-sha-256'), value: z.base64() }),
-  z.strictObject({
-    method: z.literal('openpgp-signature'),
-    /** Fingerprint of the signer's primary key. */
-    signer: z.string().regex(/^[0-9A-F]{40,64}$/),
-    /** Armored detached signature. */
-    value: z.string(),
-  }),
+  z.object({ method: z.literal('hmac-sha-256'), value: z.string().base64() }).strict(),
+  z
+    .object({
+      method: z.literal('openpgp-signature'),
+      /** Fingerprint of the signer's primary key. */
+      signer: z.string().regex(/^[0-9A-F]{40,64}$/),
+      /** Armored detached signature. */
+      value: z.string(),
+    })
+    .strict(),
 ]);
 
 /** Names what the file is; the version decides how the rest is read. */
 const manifestFormat = 'librelog-backup-manifest';
 
-export const manifestSchema = z.strictObject({
-  format: z.literal(manifestFormat),
-  version: z.literal(1),
-  id: z.string().regex(/^\d{8}T\d{6}Z-[0-9a-f]{6}$/),
-  label: z.string().min(1),
-  /** When pg_dump started, by the clock of the backup host. */
-  startedAt: instant,
-  finishedAt: instant,
-  tool: z.strictObject({ name: z.literal('librelog-backup'), version: z.string() }),
-  source: z.strictObject({
-    serverVersion: z.string(),
-    database: z.string(),
-    encoding: z.string(),
-    collate: z.string(),
-    ctype: z.string(),
-    /** `pg_database_size` before the dump. */
-    sizeBytes: byteCount,
-    inRecovery: z.boolean(),
-  }),
-  dump: z.strictObject({
-    format: z.enum(['custom', 'plain']),
-    clientVersion: z.string(),
-    /** Names of the pg_dump options that chose what was dumped, without their values: table names are data too. */
-    options: z.array(z.string()),
-  }),
-  compression: compressionSchema,
-  encryption: encryptionSchema,
-  objects: z.array(objectSchema).min(1),
-  /** `null`: OpenPGP without a signing key; anybody who can write to the store could have made it. */
-  seal: sealSchema.nullable(),
-});
+export const manifestSchema = z
+  .object({
+    format: z.literal(manifestFormat),
+    version: z.literal(1),
+    id: z.string().regex(/^\d{8}T\d{6}Z-[0-9a-f]{6}$/),
+    label: z.string().min(1),
+    /** When pg_dump started, by the clock of the backup host. */
+    startedAt: instant,
+    finishedAt: instant,
+    tool: z.object({ name: z.literal('librelog-backup'), version: z.string() }).strict(),
+    source: z
+      .object({
+        serverVersion: z.string(),
+        database: z.string(),
+        encoding: z.string(),
+        collate: z.string(),
+        ctype: z.string(),
+        /** `pg_database_size` before the dump. */
+        sizeBytes: byteCount,
+        inRecovery: z.boolean(),
+      })
+      .strict(),
+    dump: z
+      .object({
+        format: z.enum(['custom', 'plain']),
+        clientVersion: z.string(),
+        /** Names of the pg_dump options that chose what was dumped, without their values: table names are data too. */
+        options: z.array(z.string()),
+      })
+      .strict(),
+    compression: compressionSchema,
+    encryption: encryptionSchema,
+    objects: z.array(objectSchema).min(1),
+    /** `null`: OpenPGP without a signing key; anybody who can write to the store could have made it. */
+    seal: sealSchema.nullable(),
+  })
+  .strict();
 
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestObject = Manifest['objects'][number];
@@ -98,7 +112,7 @@ export type Seal = z.infer<typeof sealSchema>;
  */
 export function parseManifest(bytes: Uint8Array, name: string): Manifest {
   const json = parseJson(bytes, name);
-  const version = z.object({ format: z.literal(manifestFormat), version: z.int() }).safeParse(json);
+  const version = z.object({ format: z.literal(manifestFormat), version: z.number().int() }).safeParse(json);
   if (version.success && version.data.version > 1) {
     throw new BackupError('integrity', `manifest "${name}" has version ${version.data.version}`, {
       hint: 'Use a newer librelog-backup to read this backup.',

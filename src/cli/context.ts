@@ -10,10 +10,10 @@ export interface CommandContext extends UseCaseContext {
 }
 
 /** The composition root: the only place where clock, environment, signals and streams of the process are taken. */
-export function createContext(settings: LogSettings, output: Output): CommandContext {
+export async function createContext(settings: LogSettings, output: Output): Promise<CommandContext> {
   return {
     env: process.env,
-    log: createLogger(settings),
+    log: await createLogger(settings),
     signal: listenToSignals(),
     now: () => new Date(),
     cores: availableParallelism(),

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { LogSettings } from './output/logger.ts';
 
 /** Every option can be set as `LIBRELOG_BACKUP_<NAME>` too; lists there are separated by commas. */
 export function option(flags: string, description: string): Option {
@@ -21,15 +22,15 @@ export function parseCount(text: string): number {
 const commonOptions = [
   option('--config <file>', 'YAML file with settings'),
   option('--json', 'print one JSON document'),
-  option('--log-level <level>', 'debug, info, warn, error or silent').default('info'),
+  option('--log-level <level>', 'least important line to log')
+    .choices(['debug', 'info', 'warn', 'error', 'silent'])
+    .default('info'),
   option('--log-format <format>', 'how log lines look').choices(['pretty', 'json']).default('pretty'),
 ];
 
-export interface CommonOptions {
+export interface CommonOptions extends LogSettings {
   readonly config?: string;
   readonly json?: boolean;
-  readonly logLevel: string;
-  readonly logFormat: 'pretty' | 'json';
 }
 
 const storeOptions = [

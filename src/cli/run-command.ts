@@ -22,7 +22,7 @@ export function runWith<Options extends CommonOptions>(
     const options = command.opts<Options>();
     output.useJson(options.json === true);
     const { createContext } = await import('./context.ts');
-    await run(options, createContext(options, output), command.args);
+    await run(options, await createContext(options, output), command.args);
   });
 }
 

@@ -1,43 +1,45 @@
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import { z } from 'zod/v3';
 import { BackupError } from '../core/backup-error.ts';
 
 const text = z.string().min(1);
 const texts = z.union([text, z.array(text).min(1)]).transform((value) => (typeof value === 'string' ? [value] : value));
 
 /** Every setting of a configuration file: the long options of the commands, in camel case. */
-const configSchema = z.strictObject({
-  database: texts.optional(),
-  label: text.optional(),
-  store: text.optional(),
-  encrypt: z.enum(['openpgp', 'aes-256']).optional(),
-  recipient: texts.optional(),
-  key: texts.optional(),
-  passphrase: text.optional(),
-  signingKey: text.optional(),
-  signingKeyPassphrase: text.optional(),
-  privateKey: texts.optional(),
-  privateKeyPassphrase: text.optional(),
-  signer: texts.optional(),
-  format: z.enum(['custom', 'plain']).optional(),
-  compress: text.optional(),
-  schema: texts.optional(),
-  excludeSchema: texts.optional(),
-  table: texts.optional(),
-  excludeTable: texts.optional(),
-  excludeTableData: texts.optional(),
-  lockWaitTimeout: text.optional(),
-  stallTimeout: text.optional(),
-  pgBin: text.optional(),
-  s3Region: text.optional(),
-  s3Endpoint: z.url().optional(),
-  s3PathStyle: z.boolean().optional(),
-  checksumMode: z.enum(['auto', 'when-required']).optional(),
-  caFile: text.optional(),
-  uploadMemory: text.optional(),
-  logLevel: text.optional(),
-  logFormat: z.enum(['pretty', 'json']).optional(),
-});
+const configSchema = z
+  .object({
+    database: texts.optional(),
+    label: text.optional(),
+    store: text.optional(),
+    encrypt: z.enum(['openpgp', 'aes-256']).optional(),
+    recipient: texts.optional(),
+    key: texts.optional(),
+    passphrase: text.optional(),
+    signingKey: text.optional(),
+    signingKeyPassphrase: text.optional(),
+    privateKey: texts.optional(),
+    privateKeyPassphrase: text.optional(),
+    signer: texts.optional(),
+    format: z.enum(['custom', 'plain']).optional(),
+    compress: text.optional(),
+    schema: texts.optional(),
+    excludeSchema: texts.optional(),
+    table: texts.optional(),
+    excludeTable: texts.optional(),
+    excludeTableData: texts.optional(),
+    lockWaitTimeout: text.optional(),
+    stallTimeout: text.optional(),
+    pgBin: text.optional(),
+    s3Region: text.optional(),
+    s3Endpoint: z.string().url().optional(),
+    s3PathStyle: z.boolean().optional(),
+    checksumMode: z.enum(['auto', 'when-required']).optional(),
+    caFile: text.optional(),
+    uploadMemory: text.optional(),
+    logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).optional(),
+    logFormat: z.enum(['pretty', 'json']).optional(),
+  })
+  .strict();
 
 export type Config = z.infer<typeof configSchema>;
 

@@ -1,16 +1,14 @@
-import { z } from 'zod';
 import { BackupError } from './backup-error.ts';
 
-/** How the dump was compressed before it was encrypted; `extension` is the suffix of the object's name, with its dot. */
-export const compressionSchema = z.discriminatedUnion('method', [
-  z.strictObject({ method: z.literal('zstd'), level: z.int(), frameBytes: z.int().positive() }),
-  z.strictObject({ method: z.literal('gzip'), level: z.int() }),
-  z.strictObject({ method: z.literal('none') }),
-]);
+/** How the dump was compressed before it was encrypted. */
+export type Compression =
+  | { readonly method: 'zstd'; readonly level: number; /** Input bytes per frame. */ readonly frameBytes: number }
+  | { readonly method: 'gzip'; readonly level: number }
+  | { readonly method: 'none' };
 
-export type Compression = Readonly<z.infer<typeof compressionSchema>>;
 export type CompressionMethod = Compression['method'];
 
+/** Suffix of the object's name, with its dot. */
 export const compressionExtensions: Readonly<Record<CompressionMethod, string>> = {
   zstd: '.zst',
   gzip: '.gz',

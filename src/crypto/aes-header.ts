@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { z } from 'zod';
+import { z } from 'zod/v3';
 import { BackupError } from '../core/backup-error.ts';
-import { compressionSchema } from '../core/compression.ts';
+import { compressionSchema } from '../core/compression-schema.ts';
 import type { Secret } from '../core/secret.ts';
 import { wrappedKeySchema } from '../core/wrapped-key.ts';
 import { maxWrappedKeys } from './data-key.ts';
@@ -15,19 +15,21 @@ const maxJsonBytes = 64 * 1024;
 
 const bytes32 = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
 
-const aesHeaderSchema = z.strictObject({
-  suite: z.literal('AES256_GCM_HKDF_1MB'),
-  /** Size of a full ciphertext segment. */
-  segmentBytes: z.literal(1_048_576),
-  compression: compressionSchema,
-  backupId: z.string().regex(/^\d{8}T\d{6}Z-[0-9a-f]{6}$/),
-  objectName: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
-  /** Salt of the object's key derivations. */
-  salt: bytes32,
-  /** Derived from data key and salt: fits no other data key, which GCM alone would not guarantee. */
-  commitment: bytes32,
-  wrappedKeys: z.array(wrappedKeySchema).min(1).max(maxWrappedKeys),
-});
+const aesHeaderSchema = z
+  .object({
+    suite: z.literal('AES256_GCM_HKDF_1MB'),
+    /** Size of a full ciphertext segment. */
+    segmentBytes: z.literal(1_048_576),
+    compression: compressionSchema,
+    backupId: z.string().regex(/^\d{8}T\d{6}Z-[0-9a-f]{6}$/),
+    objectName: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
+    /** Salt of the object's key derivations. */
+    salt: bytes32,
+    /** Derived from data key and salt: fits no other data key, which GCM alone would not guarantee. */
+    commitment: bytes32,
+    wrappedKeys: z.array(wrappedKeySchema).min(1).max(maxWrappedKeys),
+  })
+  .strict();
 
 /** Facts at the start of every `.aes` object, all of them public; docs/format.md, "AES container". */
 export type AesHeader = Readonly<z.infer<typeof aesHeaderSchema>>;

@@ -1,7 +1,7 @@
 // The main job on real data, for somebody who sees the tool for the first time: `npm run demo`.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import { z } from 'zod/v3';
 import { manifestSchema, type Manifest } from '../../src/catalog/manifest.ts';
 import { assertSameDatabase } from '../support/database-difference.ts';
 import { fingerprintDatabase, type DatabaseFingerprint } from '../support/database-fingerprint.ts';

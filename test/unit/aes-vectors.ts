@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
-import { compressionSchema } from '../../src/core/compression.ts';
+import { z } from 'zod/v3';
+import { compressionSchema } from '../../src/core/compression-schema.ts';
 
 const folder = new URL('../vectors/v1/', import.meta.url);
 
@@ -11,7 +11,7 @@ const aesVectorSchema = z.array(
     backupId: z.string(),
     compression: compressionSchema,
     sha256: z.string(),
-    plainBytes: z.int(),
+    plainBytes: z.number().int(),
     plainSha256: z.string(),
     /** Key files, and `passphrase.txt`, each of which opens it alone. */
     opensWith: z.array(z.string()),

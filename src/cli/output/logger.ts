@@ -1,27 +1,38 @@
-import pino from 'pino';
 import type { Log } from '../../core/log.ts';
 
+const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+export type LogLevel = (typeof levels)[number];
+
 export interface LogSettings {
-  readonly logLevel?: string | undefined;
-  readonly logFormat?: 'pretty' | 'json' | undefined;
+  readonly logLevel: LogLevel;
+  readonly logFormat: 'pretty' | 'json';
 }
 
-/** pino to stderr, written at once so that no line is lost in a crash; the plain form is for people and for cron mail. */
-export function createLogger(settings: LogSettings): Log {
-  const level = settings.logLevel ?? 'info';
-  if (settings.logFormat === 'json') {
-    return pino(
-      { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-      pino.destination({ dest: 2, sync: true }),
-    );
-  }
-  return pino({ level, base: null }, { write: (line: string) => void process.stderr.write(toPlainLine(line)) });
+/** Log lines go to stderr at once, so that none is lost in a crash: pino's JSON, or plain lines for people and cron mail. */
+export async function createLogger({ logLevel, logFormat }: LogSettings): Promise<Log> {
+  return logFormat === 'json' ? await createJsonLogger(logLevel) : createPlainLogger(logLevel);
+}
+
+/** pino costs 30 ms to load, which only who asked for it should pay. */
+async function createJsonLogger(level: LogLevel): Promise<Log> {
+  const { pino } = await import('pino');
+  const destination = pino.destination({ dest: 2, sync: true });
+  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const write = (of: 'debug' | 'info' | 'warn') => (fields: object, message: string) => logger[of](fields, message);
+  return { debug: write('debug'), info: write('info'), warn: write('warn') };
+}
+
+function createPlainLogger(level: LogLevel): Log {
+  const write = (of: LogLevel) => (fields: Readonly<Record<string, unknown>>, message: string) => {
+    if (levels.indexOf(of) >= levels.indexOf(level)) process.stderr.write(toLine(of, fields, message));
+  };
+  return { debug: write('debug'), info: write('info'), warn: write('warn') };
 }
 
 /** `librelog-backup: warn: message (name=value …)`. */
-function toPlainLine(line: string): string {
-  const { level, msg, time: _time, ...fields } = JSON.parse(line) as { level: number; msg: string; time: number };
+function toLine(level: LogLevel, fields: Readonly<Record<string, unknown>>, message: string): string {
   const details = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`);
   const suffix = details.length === 0 ? '' : ` (${details.join(' ')})`;
-  return `librelog-backup: ${pino.levels.labels[level] ?? 'log'}: ${msg}${suffix}\n`;
+  return `librelog-backup: ${level}: ${message}${suffix}\n`;
 }

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { retryDelayMs, withRetries } from '../../src/storage/retry.ts';
+
+const policy = { attempts: 4, firstDelayMs: 1, maxDelayMs: 3 };
+const isTransient = (error: unknown): boolean => error instanceof Error && error.message.startsWith('transient');
+
+describe('withRetries', () => {
+  it('calls again after transient failures', async () => {
+    let calls = 0;
+    const operation = async (): Promise<number> => {
+      calls += 1;
+      if (calls < 4) throw new Error('transient');
+      return calls;
+    };
+    assert.equal(await withRetries(operation, { policy, isTransient }), 4);
+  });
+
+  it('gives up after the last attempt, with its error', async () => {
+    let calls = 0;
+    const operation = async (): Promise<never> => {
+      throw new Error(`transient ${(calls += 1)}`);
+    };
+    await assert.rejects(withRetries(operation, { policy, isTransient }), /transient 4/);
+  });
+
+  it('does not repeat what cannot help', async () => {
+    let calls = 0;
+    const operation = async (): Promise<never> => {
+      calls += 1;
+      throw new Error('denied');
+    };
+    await assert.rejects(withRetries(operation, { policy, isTransient }), /denied/);
+    assert.equal(calls, 1);
+  });
+
+  it('stops waiting when the signal aborts, with its reason', async () => {
+    const controller = new AbortController();
+    const slow = { attempts: 9, firstDelayMs: 1e8, maxDelayMs: 1e8 };
+    const operation = async (): Promise<never> => {
+      setImmediate(() => controller.abort(new Error('interrupted')));
+      throw new Error('transient');
+    };
+    await assert.rejects(
+      withRetries(operation, { policy: slow, isTransient, signal: controller.signal }),
+      /interrupted/,
+    );
+  });
+});
+
+describe('retryDelayMs', () => {
+  const patient = { attempts: 10, firstDelayMs: 100, maxDelayMs: 1_000 };
+
+  it('grows up to the longest delay, with jitter', () => {
+    for (const [attempt, ceiling] of [100, 200, 400, 800, 1_000, 1_000].entries()) {
+      for (let sample = 0; sample < 50; sample++) {
+        const delay = retryDelayMs(patient, attempt + 1);
+        assert.ok(delay >= 0 && delay <= ceiling);
+      }
+    }
+  });
+
+  it('heeds what the server asks for, within reason', () => {
+    assert.equal(retryDelayMs(patient, 1, 5_000), 5_000);
+    assert.equal(retryDelayMs(patient, 1, 86_400_000), 6_000);
+  });
+});
