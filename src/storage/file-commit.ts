@@ -33,9 +33,7 @@ export async function makeFolders(root: string, names: readonly string[], made: 
     const kind = await kindOf(path);
     if (kind === 'missing' && (await makeFolder(path))) made.push(path);
     if (kind === 'file' || kind === 'other') {
-      throw new BackupError('storage', `"${path}" is in the way: it is not a folder`, {
-        hint: 'Remove it, or use another folder as the store; links inside a store are not followed.',
-      });
+      throw new Error(`"${path}" is in the way: it is not a folder, and links inside a store are not followed`);
     }
   }
 }

@@ -28,29 +28,35 @@ const denied: Translation = {
   hint: 'Give the user that runs librelog-backup the right to use the folder.',
 };
 
-const translations: Readonly<Record<string, Translation>> = {
-  ENOSPC: full,
-  EDQUOT: full,
-  EACCES: denied,
-  EPERM: denied,
-  EROFS: { kind: 'access', reason: 'the file system is read-only', hint: 'Mount it writable.' },
-  EFBIG: {
-    kind: 'storage',
-    reason: 'the file is larger than the file system or the limit of the process allows',
-    hint: 'Use a file system without that limit, or raise it (ulimit -f).',
-  },
-  EIO: { kind: 'storage', reason: 'input/output error', hint: 'Check the disk.' },
-  ELOOP: {
-    kind: 'access',
-    reason: 'there is a symbolic link, and links inside a store are not followed',
-    hint: 'Replace the link, or make its target the store.',
-  },
-};
+const folderInTheWay: Translation = { kind: 'storage', reason: 'a folder of that name is in the way' };
+
+const translations: ReadonlyMap<string, Translation> = new Map<string, Translation>(
+  Object.entries({
+    ENOSPC: full,
+    EDQUOT: full,
+    EACCES: denied,
+    EPERM: denied,
+    EROFS: { kind: 'access', reason: 'the file system is read-only', hint: 'Mount it writable.' },
+    EFBIG: {
+      kind: 'storage',
+      reason: 'the file is larger than the file system or the limit of the process allows',
+      hint: 'Use a file system without that limit, or raise it (ulimit -f).',
+    },
+    EISDIR: folderInTheWay,
+    ENOTEMPTY: folderInTheWay,
+    EIO: { kind: 'storage', reason: 'input/output error', hint: 'Check the disk.' },
+    ELOOP: {
+      kind: 'access',
+      reason: 'there is a symbolic link, and links inside a store are not followed',
+      hint: 'Replace the link, or make its target the store.',
+    },
+  }),
+);
 
 /** What a failed file operation means; `action` says what was tried: `store "x" in "file:///backups"`. */
 export function toFileError(error: unknown, action: string): BackupError {
   if (error instanceof BackupError) return error;
-  const { kind, reason, hint } = translations[errorCode(error) ?? ''] ?? {
+  const { kind, reason, hint } = translations.get(errorCode(error) ?? '') ?? {
     kind: 'storage',
     reason: describeError(error),
   };

@@ -17,32 +17,19 @@ export const s3PartLimits: PartLimits = {
 /** No part is planned smaller: below it, requests cost more than bytes. S3 itself wants 5 MiB. */
 export const smallestPartBytes = 8 * mebibyte;
 
-const plateauShare = 0.5;
 const doublings = 10;
 
 /**
  * How large part number `partNumber` (from 1) of an object of unknown length should be. The first half of the parts
- * has one size, which holds `expectedSizeBytes`; from then on the size doubles every twentieth of the parts. So an
- * object that is as large as expected has equal parts, and one that outgrows every expectation still reaches the
- * store's largest object: with S3's limits, 8 MiB parts up to 39 GiB, 64 MiB parts from 86 GiB on, and 5 TiB within
- * 9,800 parts.
+ * has one size, with which they hold `expectedSizeBytes`; from then on the size doubles every twentieth of the parts.
+ * So an object that is as large as expected has equal parts, and one that outgrows every expectation still goes on:
+ * with S3's limits 8 MiB parts up to 39 GiB, 64 MiB parts up to 94 GiB, and 5 TiB within 9,800 parts.
  */
 export function planPartSize(partNumber: number, limits: PartLimits, expectedSizeBytes = 0): number {
-  const plateauParts = Math.floor(limits.maxParts * plateauShare);
-  const stepParts = Math.max(1, Math.floor((limits.maxParts - plateauParts) / doublings));
-  const steps = partNumber <= plateauParts ? 0 : Math.ceil((partNumber - plateauParts) / stepParts);
-  const firstBytes = firstPartBytes(limits, plateauParts, Math.min(expectedSizeBytes, limits.maxObjectBytes));
+  const equalParts = Math.floor(limits.maxParts / 2);
+  const partsPerDoubling = Math.max(1, Math.floor((limits.maxParts - equalParts) / doublings));
+  const steps = Math.max(0, Math.ceil((partNumber - equalParts) / partsPerDoubling));
+  const expectedPartBytes = Math.min(expectedSizeBytes, limits.maxObjectBytes) / equalParts;
+  const firstBytes = Math.ceil(Math.max(smallestPartBytes, expectedPartBytes) / mebibyte) * mebibyte;
   return Math.min(firstBytes * 2 ** Math.min(steps, doublings), limits.maxPartBytes);
-}
-
-function firstPartBytes(limits: PartLimits, plateauParts: number, expectedSizeBytes: number): number {
-  const holdsExpectation = expectedSizeBytes / plateauParts;
-  // All parts together, counted in parts of the first size: the plateau plus 2 + 4 + … + 1,024 times each step.
-  const stepParts = Math.max(1, Math.floor((limits.maxParts - plateauParts) / doublings));
-  const reachesLargest = limits.maxObjectBytes / (plateauParts + stepParts * (2 ** (doublings + 1) - 2));
-  return toWholeMebibytes(Math.max(smallestPartBytes, holdsExpectation, reachesLargest));
-}
-
-function toWholeMebibytes(bytes: number): number {
-  return Math.ceil(bytes / mebibyte) * mebibyte;
 }

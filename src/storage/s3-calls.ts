@@ -112,7 +112,10 @@ export function describeHead(key: string, head: HeadObjectCommandOutput): Stored
 }
 
 /** The version id where the bucket keeps versions, otherwise the ETag, in its quotes, which tell them apart. */
-export function versionOf(answer: { VersionId?: string | undefined; ETag?: string | undefined }): string | undefined {
+export function versionOf(answer: {
+  readonly VersionId?: string | undefined;
+  readonly ETag?: string | undefined;
+}): string | undefined {
   // "null" is the one version of a bucket whose versioning was suspended: its content changes.
   if (answer.VersionId !== undefined && answer.VersionId !== 'null') return answer.VersionId;
   return answer.ETag === '' ? undefined : answer.ETag;

@@ -19,7 +19,7 @@ interface Meaning {
 const denied: Meaning = {
   kind: 'access',
   reason: 'permission denied',
-  hint: 'Allow these credentials to list the bucket and to get, put and delete its objects.',
+  hint: 'Check the credentials, and allow them to list the bucket and to get, put and delete its objects.',
 };
 const wrongKey: Meaning = {
   kind: 'access',
@@ -65,39 +65,41 @@ const silent: Meaning = {
   hint: 'Check the endpoint, the network and the server.',
 };
 
-const meaningByName: Readonly<Record<string, Meaning>> = {
-  NoSuchBucket: noBucket,
-  NoSuchKey: noObject,
-  NotFound: noObject,
-  NoSuchVersion: { kind: 'integrity', reason: 'the version asked for is gone' },
-  NoSuchUpload: { kind: 'storage', reason: 'the server has forgotten the unfinished upload' },
-  InvalidAccessKeyId: wrongKey,
-  SignatureDoesNotMatch: wrongKey,
-  ExpiredToken: expired,
-  ExpiredTokenException: expired,
-  InvalidToken: expired,
-  TokenRefreshRequired: expired,
-  CredentialsProviderError: {
-    kind: 'access',
-    reason: 'no credentials found',
-    hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, set AWS_PROFILE, or give this machine a role.',
-  },
-  InvalidObjectState: {
-    kind: 'storage',
-    reason: 'the object is in an archive class',
-    hint: 'Restore it from the archive class first.',
-  },
-  RequestTimeTooSkewed: clock,
-  RequestExpired: clock,
-  PermanentRedirect: wrongRegion,
-  AuthorizationHeaderMalformed: wrongRegion,
-  IllegalLocationConstraintException: wrongRegion,
-  QuotaExceeded: full,
-  XMinioStorageFull: full,
-  SlowDown: busy,
-  InvalidBucketName: { kind: 'config', reason: 'the server does not accept the name of the bucket' },
-  TimeoutError: silent,
-};
+const meaningByName: ReadonlyMap<string, Meaning> = new Map<string, Meaning>(
+  Object.entries({
+    NoSuchBucket: noBucket,
+    NoSuchKey: noObject,
+    NotFound: noObject,
+    NoSuchVersion: { kind: 'integrity', reason: 'the version asked for is gone' },
+    NoSuchUpload: { kind: 'storage', reason: 'the server has forgotten the unfinished upload' },
+    InvalidAccessKeyId: wrongKey,
+    SignatureDoesNotMatch: wrongKey,
+    ExpiredToken: expired,
+    ExpiredTokenException: expired,
+    InvalidToken: expired,
+    TokenRefreshRequired: expired,
+    CredentialsProviderError: {
+      kind: 'access',
+      reason: 'no credentials found',
+      hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, set AWS_PROFILE, or give this machine a role.',
+    },
+    InvalidObjectState: {
+      kind: 'storage',
+      reason: 'the object is in an archive class',
+      hint: 'Restore it from the archive class first.',
+    },
+    RequestTimeTooSkewed: clock,
+    RequestExpired: clock,
+    PermanentRedirect: wrongRegion,
+    AuthorizationHeaderMalformed: wrongRegion,
+    IllegalLocationConstraintException: wrongRegion,
+    QuotaExceeded: full,
+    XMinioStorageFull: full,
+    SlowDown: busy,
+    InvalidBucketName: { kind: 'config', reason: 'the server does not accept the name of the bucket' },
+    TimeoutError: silent,
+  }),
+);
 
 const meaningByStatus: Readonly<Record<number, Meaning>> = {
   301: wrongRegion,
@@ -184,7 +186,7 @@ export function toS3Error(error: unknown, action: string): BackupError {
 
 function meaningOf(failure: Failure): Meaning {
   const { name, code, status } = failure;
-  const named = meaningByName[name];
+  const named = meaningByName.get(name);
   if (named !== undefined) return named;
   if (code !== undefined && unreachable.has(code))
     return { ...silent, reason: `cannot reach the server: ${textOf(failure)}` };

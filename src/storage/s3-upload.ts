@@ -6,6 +6,7 @@ import {
   PutObjectCommand,
   UploadPartCommand,
   type CompletedPart,
+  type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { BackupError } from '../core/backup-error.ts';
 import type { Part, PartTarget, PartUpload } from './multipart.ts';
@@ -78,30 +79,28 @@ export class S3Put implements PartTarget<StoredObject> {
    */
   async assertAbsent(signal: AbortSignal | undefined): Promise<void> {
     if (!this.#isCreateOnly) return;
-    const found = await this.calls.head(this.key, signal).catch(unlessDenied);
-    if (found === null) return;
-    throw new BackupError('conflict', `cannot ${this.action}: it is there already`);
+    const found = await this.calls.head(this.key, signal).catch(hiddenIfDenied);
+    if (found !== null && found !== 'hidden') throw this.#alreadyThere();
   }
 
-  /** The outcome of the request that makes the object visible: what the store now has, checked against what was sent. */
-  async settle(
-    request: Promise<{ VersionId?: string | undefined; ETag?: string | undefined }>,
-    sizeBytes: number,
-  ): Promise<StoredObject> {
-    try {
-      const answer = await request;
-      return (await this.#findOwn(sizeBytes)) ?? this.#describe(versionOf(answer), sizeBytes);
-    } catch (error) {
-      const own = mayBeOwnSuccess(error) ? await this.#findOwn(sizeBytes) : null;
-      if (own !== null) return own;
+  /**
+   * The outcome of `request`, which makes the object visible: what the store now has, compared with what was sent. A
+   * failure is a success after all when the object there is ours: only the answer to an earlier attempt was lost.
+   */
+  async settle(request: Promise<PutAnswer>, sizeBytes: number): Promise<StoredObject> {
+    const answer = await request.catch(async (error: unknown): Promise<PutAnswer> => {
+      if (mayBeOwnSuccess(error) && this.#putIdOf(await this.#look()) === this.#putId) return {};
       throw error;
+    });
+    const found = await this.#look();
+    const putId = this.#putIdOf(found);
+    if (found === 'hidden' || (putId !== undefined && putId !== this.#putId)) {
+      // Somebody has replaced it meanwhile; where it should exist once only, the server did not heed the condition.
+      if (found !== 'hidden' && this.#isCreateOnly) throw this.#alreadyThere();
+      return this.#describe(versionOf(answer), sizeBytes);
     }
-  }
-
-  /** The stored object if this put made it. `null`: somebody else's, or these credentials may not look. */
-  async #findOwn(sizeBytes: number): Promise<StoredObject | null> {
-    const found = await this.calls.head(this.key).catch(unlessDenied);
-    if (found?.Metadata?.[putIdMetadata] !== this.#putId) return null;
+    if (found === null)
+      throw new BackupError('storage', `cannot ${this.action}: the server took it but does not have it`);
     if (found.ContentLength === sizeBytes) return describeHead(this.key, found);
     throw new BackupError(
       'integrity',
@@ -109,9 +108,28 @@ export class S3Put implements PartTarget<StoredObject> {
     );
   }
 
+  /** What is there now; `hidden` from credentials that may only write. */
+  async #look(): Promise<HeadObjectCommandOutput | null | 'hidden'> {
+    return await this.calls.head(this.key).catch(hiddenIfDenied);
+  }
+
+  #putIdOf(found: HeadObjectCommandOutput | null | 'hidden'): string | undefined {
+    return found === null || found === 'hidden' ? undefined : found.Metadata?.[putIdMetadata];
+  }
+
+  #alreadyThere(): BackupError {
+    return new BackupError('conflict', `cannot ${this.action}: it is there already`);
+  }
+
   #describe(version: string | undefined, sizeBytes: number): StoredObject {
     return { key: this.key, sizeBytes, modifiedAt: new Date(), ...(version !== undefined && { version }) };
   }
+}
+
+/** What the answers to PutObject and CompleteMultipartUpload say of the new object. */
+interface PutAnswer {
+  readonly VersionId?: string | undefined;
+  readonly ETag?: string | undefined;
 }
 
 class S3PartUpload implements PartUpload<StoredObject> {
@@ -160,8 +178,7 @@ function mayBeOwnSuccess(error: unknown): boolean {
   return (error instanceof BackupError && error.kind === 'conflict') || s3ErrorName(error) === 'NoSuchUpload';
 }
 
-/** Credentials that may only write cannot look at objects: then we do without. */
-function unlessDenied(error: unknown): null {
-  if (error instanceof BackupError && error.kind === 'access') return null;
+function hiddenIfDenied(error: unknown): 'hidden' {
+  if (error instanceof BackupError && error.kind === 'access') return 'hidden';
   throw error;
 }

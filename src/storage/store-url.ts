@@ -21,15 +21,17 @@ export function parseStoreUrl(text: string): StoreUrl {
   if (/^(\/|\.{1,2}(\/|$))/.test(text)) return { scheme: 'file', path: resolve(text) };
   const [, scheme, rest] = /^([A-Za-z][A-Za-z0-9+.-]*):(.*)$/.exec(text) ?? [];
   if (scheme === undefined || rest === undefined) throw invalid('it has no scheme, such as s3://');
-  return parsers[scheme.toLowerCase()]?.(rest) ?? unknownScheme(scheme);
+  return parsers.get(scheme.toLowerCase())?.(rest) ?? unknownScheme(scheme);
 }
 
-const parsers: Readonly<Record<string, (rest: string) => StoreUrl>> = {
-  file: parseFileUrl,
-  s3: parseS3Url,
-  az: () => unsupported('az', 'Azure Blob Storage'),
-  gs: () => unsupported('gs', 'Google Cloud Storage'),
-};
+const parsers: ReadonlyMap<string, (rest: string) => StoreUrl> = new Map(
+  Object.entries({
+    file: parseFileUrl,
+    s3: parseS3Url,
+    az: () => unsupported('az', 'Azure Blob Storage'),
+    gs: () => unsupported('gs', 'Google Cloud Storage'),
+  }),
+);
 
 function parseFileUrl(rest: string): StoreUrl {
   refuseQuery(rest);

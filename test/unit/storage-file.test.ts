@@ -108,9 +108,9 @@ describe('file store', () => {
     await store.put('a/b', streamOf('x'));
     await assert.rejects(store.put('a/b/c', streamOf('x')), {
       kind: 'storage',
-      message: /"a\/b\/c".*\/a\/b".*in the way/s,
+      message: /"a\/b\/c".*\/a\/b" is in the way/,
     });
-    await assert.rejects(store.put('a', streamOf('x')), { kind: 'storage', message: /"a"/ });
+    await assert.rejects(store.put('a', streamOf('x')), { kind: 'storage', message: /"a".*a folder of that name/ });
     await assert.rejects(store.put('a', streamOf('x'), { createOnly: true }), { kind: 'conflict' });
     assert.deepEqual(
       (await listAll(store.list(''))).map(({ key }) => key),
@@ -307,18 +307,11 @@ describe('publishNew', () => {
     },
   };
 
-  async function twoPartials(name: string): Promise<{ path: string; partials: string[] }> {
-    const path = join(folder, name);
-    const partials = [partialPath(path), partialPath(path)];
-    for (const [index, partial] of partials.entries()) await writeFile(partial, String(index));
-    return { path, partials };
-  }
-
   for (const [what, deps] of Object.entries({ 'with hard links': { link }, 'without hard links': withoutLinks })) {
     it(`lets one of two writers win, ${what}`, async () => {
       const { path, partials } = await twoPartials(`new ${what}`);
       const won = await Promise.all(partials.map(async (partial) => await publishNew(partial, path, deps)));
-      assert.deepEqual(won.toSorted(), [false, true]);
+      assert.equal(won.filter((isWinner) => isWinner).length, 1);
       assert.equal(await readFile(path, 'utf8'), String(won.indexOf(true)));
       const left = (await readdir(folder)).filter((name) => name.startsWith(`.new ${what}`));
       assert.equal(left.length, 1, 'only the file of the loser is left');
@@ -332,3 +325,10 @@ describe('publishNew', () => {
     assert.equal(await publishNew(partial, path), true);
   });
 });
+
+async function twoPartials(name: string): Promise<{ path: string; partials: string[] }> {
+  const path = join(folder, name);
+  const partials = [partialPath(path), partialPath(path)];
+  for (const [index, partial] of partials.entries()) await writeFile(partial, String(index));
+  return { path, partials };
+}
