@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { createServer, type Server } from 'node:tls';
+import { streamOf } from '../../src/core/byte-stream.ts';
+import { makeBucket, openTestStore, s3Endpoint } from '../support/s3-server.ts';
+import { randomLookingBytes, readAll } from '../support/test-bytes.ts';
+
+describe('S3 over TLS with a certificate of its own', () => {
+  let folder = '';
+  let server: Server;
+  let endpoint = '';
+
+  before(async () => {
+    await makeBucket();
+    folder = await mkdtemp(join(tmpdir(), 's3-tls-'));
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const name = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    const request = [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+      ...name,
+    ];
+    execFileSync('openssl', request, { stdio: 'ignore' });
+    const credentials = { key: await readFile(key), cert: await readFile(cert) };
+    server = createServer(credentials, (client) => {
+      const target = connect(Number(new URL(s3Endpoint()).port), '127.0.0.1');
+      client.pipe(target).pipe(client);
+      for (const socket of [client, target]) {
+        socket.on('error', () => {});
+        socket.on('close', () => {
+          client.destroy();
+          target.destroy();
+        });
+      }
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    endpoint = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  after(async () => {
+    server.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('stores and reads when the file of its authority is given', async () => {
+    await using store = await openTestStore({ s3: { endpoint, caFile: join(folder, 'cert.pem') } });
+    const bytes = randomLookingBytes(20 * 1024 * 1024);
+    await store.put('a', streamOf(bytes));
+    assert.ok((await readAll(store.get('a'))).equals(bytes));
+  });
+
+  it('refuses the server otherwise, and says why', async () => {
+    await using store = await openTestStore({ s3: { endpoint } });
+    await assert.rejects(store.head('a'), {
+      kind: 'storage',
+      message: /certificate is not trusted/,
+      hint: /authority/,
+    });
+  });
+});
