@@ -1,3 +1,4 @@
+import { ByteReader } from './byte-reader.ts';
 import type { ByteStream } from './byte-stream.ts';
 
 export interface PeekedStream {
@@ -9,24 +10,15 @@ export interface PeekedStream {
 
 /** Looks at the beginning of a stream without taking it away. */
 export async function peekStream(source: ByteStream, headBytes: number): Promise<PeekedStream> {
-  const iterator = source[Symbol.asyncIterator]();
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  while (sizeBytes < headBytes) {
-    const next = await iterator.next();
-    if (next.done === true) break;
-    chunks.push(Buffer.from(next.value));
-    sizeBytes += next.value.byteLength;
-  }
-  const read = Buffer.concat(chunks);
-  return { head: read.subarray(0, headBytes), stream: resume(read, iterator) };
+  const reader = new ByteReader(source);
+  const head = await reader.peek(headBytes);
+  return { head, stream: readRest(reader) };
 }
 
-async function* resume(read: Buffer, iterator: AsyncIterator<Uint8Array>): ByteStream {
+async function* readRest(reader: ByteReader): ByteStream {
   try {
-    if (read.byteLength > 0) yield read;
-    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value;
+    yield* reader.rest();
   } finally {
-    await iterator.return?.();
+    await reader.close();
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { BackupError } from '../core/backup-error.ts';
+import { ByteReader } from '../core/byte-reader.ts';
 import type { Compression } from '../core/compression.ts';
 import { Secret } from '../core/secret.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
@@ -11,7 +12,6 @@ import type { SegmentKeys } from './aes-segments.ts';
 import type { Decrypter, Encrypter, ObjectIdentity } from './cipher.ts';
 import { maxWrappedKeys } from './data-key.ts';
 import { deriveKey } from './derive-key.ts';
-import { PrefixReader } from './prefix-reader.ts';
 
 const segmentBytes = 1_048_576;
 
@@ -71,7 +71,7 @@ export interface OpenedAesObject {
 /** Opens one object on its own, with what its header says. Errors: `integrity`, and those of `unlock`. */
 export async function openAesObject(source: ByteStream, options: OpenAesObjectOptions): Promise<OpenedAesObject> {
   const { name } = options;
-  const reader = new PrefixReader(source);
+  const reader = new ByteReader(source);
   try {
     const read = await readAesHeader(reader, name);
     if (options.identity) checkIdentity(read.header, options.identity);
@@ -80,7 +80,7 @@ export async function openAesObject(source: ByteStream, options: OpenAesObjectOp
     const keys = createSegmentKeys(read.header, dataKey);
     return { header: read.header, plaintext: decryptPayload(reader, keys, name) };
   } catch (error) {
-    await reader[Symbol.asyncDispose]();
+    await reader.close();
     throw error;
   }
 }
@@ -116,7 +116,7 @@ async function* decryptObject(source: ByteStream, dataKey: Secret, identity: Obj
   yield* plaintext;
 }
 
-async function* decryptPayload(reader: PrefixReader, keys: SegmentKeys, name: string): ByteStream {
+async function* decryptPayload(reader: ByteReader, keys: SegmentKeys, name: string): ByteStream {
   await using _reader = reader;
   try {
     yield* decryptSegments(reader.rest(), keys, name);

@@ -6,7 +6,7 @@ import type { Secret } from '../core/secret.ts';
 import { wrappedKeySchema } from '../core/wrapped-key.ts';
 import { maxWrappedKeys } from './data-key.ts';
 import { deriveKey } from './derive-key.ts';
-import type { PrefixReader } from './prefix-reader.ts';
+import type { ByteReader } from '../core/byte-reader.ts';
 
 const magic = Buffer.from('LRBKAES1', 'ascii');
 const macBytes = 32;
@@ -60,7 +60,7 @@ export function computeCommitment(dataKey: Secret, salt: Uint8Array): Buffer {
 }
 
 /** Reads a header and leaves the reader at the payload. Fails with `integrity`; `name` is what messages call the object. */
-export async function readAesHeader(reader: PrefixReader, name: string): Promise<ReadHeader> {
+export async function readAesHeader(reader: ByteReader, name: string): Promise<ReadHeader> {
   const start = await takeOrFail(reader, magic.byteLength + 4, name);
   checkMagic(start.subarray(0, magic.byteLength), name);
   const jsonBytes = start.readUInt32BE(magic.byteLength);
@@ -95,9 +95,9 @@ function computeMac(macedBytes: Uint8Array, dataKey: Secret, header: AesHeader):
   return mac;
 }
 
-async function takeOrFail(reader: PrefixReader, sizeBytes: number, name: string): Promise<Buffer> {
-  const bytes = await reader.take(sizeBytes);
-  if (bytes === null) throw new BackupError('integrity', `${name} is cut: it ends inside its header`);
+async function takeOrFail(reader: ByteReader, sizeBytes: number, name: string): Promise<Buffer> {
+  const bytes = await reader.read(sizeBytes);
+  if (bytes.byteLength < sizeBytes) throw new BackupError('integrity', `${name} is cut: it ends inside its header`);
   return bytes;
 }
 

@@ -1,7 +1,7 @@
 import type { PrivateKey } from 'openpgp';
 import type { ByteStream } from '../core/byte-stream.ts';
 import type { Secret } from '../core/secret.ts';
-import { ByteReader } from './byte-reader.ts';
+import { ByteReader } from '../core/byte-reader.ts';
 import type { Decrypter } from './cipher.ts';
 import { dearmor, isArmoredMessage } from './openpgp-armor.ts';
 import { type Envelope, decryptHead, readEnvelope } from './openpgp-envelope.ts';

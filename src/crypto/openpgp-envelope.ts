@@ -1,7 +1,7 @@
 import { createDecipheriv } from 'node:crypto';
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
-import { ByteReader } from './byte-reader.ts';
+import { ByteReader } from '../core/byte-reader.ts';
 import { damagedMessage, packetTag, readPacketBody, readPacketHeader, truncated } from './openpgp-packets.ts';
 import type { PacketHeader } from './openpgp-packets.ts';
 

@@ -1,5 +1,5 @@
 import { streamOf } from '../core/byte-stream.ts';
-import { ByteReader } from './byte-reader.ts';
+import { ByteReader } from '../core/byte-reader.ts';
 import { packetTag, readPacketBody, readPacketHeader } from './openpgp-packets.ts';
 
 const armoredBlock = /-----BEGIN PGP (PUBLIC|PRIVATE) KEY BLOCK-----\r?\n[^]*?-----END PGP \1 KEY BLOCK-----/g;

@@ -1,5 +1,5 @@
 import type { ByteStream } from '../core/byte-stream.ts';
-import { ByteReader } from './byte-reader.ts';
+import { ByteReader } from '../core/byte-reader.ts';
 import {
   damagedMessage,
   packetTag,

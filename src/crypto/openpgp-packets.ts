@@ -1,7 +1,7 @@
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { inBlocks } from './byte-blocks.ts';
-import type { ByteReader } from './byte-reader.ts';
+import type { ByteReader } from '../core/byte-reader.ts';
 
 /** The packet types we handle ourselves (RFC 4880 4.3; tag 20 is GnuPG's AEAD packet of the crypto-refresh drafts). */
 export const packetTag = {

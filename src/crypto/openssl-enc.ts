@@ -4,7 +4,7 @@ import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream, Stage } from '../core/byte-stream.ts';
 import type { Secret } from '../core/secret.ts';
 import { inBlocks } from './byte-blocks.ts';
-import { ByteReader } from './byte-reader.ts';
+import { ByteReader } from '../core/byte-reader.ts';
 import { detectFormat } from './detect-format.ts';
 
 /** How `openssl enc` made key and IV from the passphrase: `-md md5`, `-md sha256` or `-pbkdf2 [-iter N]`. */

@@ -1,6 +1,6 @@
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
-import { ByteReader } from './byte-reader.ts';
+import { ByteReader } from '../core/byte-reader.ts';
 
 const frameMagic = 0xfd2fb528;
 const skippableMagic = 0x184d2a50;
@@ -28,10 +28,10 @@ export class ZstdFrameReader {
   /** The next frame's header, taken from the stream; `null` after the last frame. Read the frame's body next. */
   async nextHeader(): Promise<ZstdFrameHeader | null> {
     while (!(await this.#reader.isAtEnd())) {
-      const magic = (await this.#reader.peek(4)).readUInt32LE(0);
+      const magic = (await this.#take(4)).readUInt32LE(0);
       if (magic === frameMagic) return await this.#takeHeader();
       if ((magic & 0xfffffff0) >>> 0 !== skippableMagic) throw damaged('no zstd frame where one should begin');
-      await this.#skipFrame();
+      await this.#skip((await this.#take(4)).readUInt32LE(0));
     }
     return null;
   }
@@ -40,44 +40,56 @@ export class ZstdFrameReader {
   async *body(header: ZstdFrameHeader): AsyncGenerator<Buffer> {
     let isLast = false;
     while (!isLast) {
-      const blockHeader = (await this.#reader.peek(3)).readUIntLE(0, 3);
-      isLast = (blockHeader & 1) === 1;
-      const type = (blockHeader >> 1) & 3;
+      const blockHeader = await this.#take(3);
+      const fields = blockHeader.readUIntLE(0, 3);
+      isLast = (fields & 1) === 1;
+      const type = (fields >> 1) & 3;
       if (type === 3) throw damaged('reserved zstd block type');
-      const storedBytes = type === 1 ? 1 : blockHeader >> 3;
-      yield await this.#reader.take(3 + storedBytes);
+      yield blockHeader;
+      yield await this.#take(type === 1 ? 1 : fields >> 3);
     }
-    if (header.hasChecksum) yield await this.#reader.take(4);
+    if (header.hasChecksum) yield await this.#take(4);
   }
 
   async release(): Promise<void> {
-    await this.#reader.release();
+    await this.#reader.close();
   }
 
   async #takeHeader(): Promise<ZstdFrameHeader> {
-    const descriptor = (await this.#reader.peek(5)).readUInt8(4);
+    const descriptor = (await this.#take(1)).readUInt8(0);
     const isSingleSegment = (descriptor & 0x20) !== 0;
     const sizeFlag = descriptor >> 6;
     const windowBytes = isSingleSegment ? 0 : 1;
     const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0;
     const sizeFieldBytes = sizeFlag === 0 ? (isSingleSegment ? 1 : 0) : 1 << sizeFlag;
-    const sizeOffset = 5 + windowBytes + dictionaryBytes;
-    const bytes = await this.#reader.take(sizeOffset + sizeFieldBytes);
+    const fields = await this.#take(windowBytes + dictionaryBytes + sizeFieldBytes);
+    const start = Buffer.alloc(5);
+    start.writeUInt32LE(frameMagic, 0);
+    start.writeUInt8(descriptor, 4);
     return {
-      bytes,
-      contentBytes: readContentSize(bytes.subarray(sizeOffset)),
+      bytes: Buffer.concat([start, fields]),
+      contentBytes: readContentSize(fields.subarray(windowBytes + dictionaryBytes)),
       hasChecksum: (descriptor & 4) !== 0,
     };
   }
 
-  async #skipFrame(): Promise<void> {
-    const sizeBytes = (await this.#reader.take(8)).readUInt32LE(4);
+  async #skip(sizeBytes: number): Promise<void> {
     for (let left = sizeBytes; left > 0;) {
-      const part = Math.min(left, 65_536);
-      await this.#reader.take(part);
-      left -= part;
+      const skipped = await this.#reader.readSome(left);
+      if (skipped.byteLength === 0) throw endsTooEarly();
+      left -= skipped.byteLength;
     }
   }
+
+  async #take(sizeBytes: number): Promise<Buffer> {
+    const bytes = await this.#reader.read(sizeBytes);
+    if (bytes.byteLength < sizeBytes) throw endsTooEarly();
+    return bytes;
+  }
+}
+
+function endsTooEarly(): BackupError {
+  return damaged('it ends too early');
 }
 
 /** RFC 8878 3.1.1.1.4: little-endian; the two-byte form counts from 256. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type ByteStream, collect, streamOf } from '../../src/core/byte-stream.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { ByteReader } from '../../src/crypto/byte-reader.ts';
+import { ByteReader } from '../../src/core/byte-reader.ts';
 import { openOpenPgpDecrypter } from '../../src/crypto/openpgp-decrypter.ts';
 import { readEnvelope } from '../../src/crypto/openpgp-envelope.ts';
 import { decryptByLibrary } from '../../src/crypto/openpgp-library-stage.ts';

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { type ByteStream, collect, streamOf } from '../../src/core/byte-stream.ts';
-import { ByteReader } from '../../src/crypto/byte-reader.ts';
+import { ByteReader } from '../../src/core/byte-reader.ts';
 import { readPacketBody, readPacketHeader, writePacket } from '../../src/crypto/openpgp-packets.ts';
 import { chopped } from './openpgp-objects.ts';
 

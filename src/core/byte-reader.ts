@@ -1,4 +1,4 @@
-import type { ByteStream } from '../core/byte-stream.ts';
+import type { ByteStream } from './byte-stream.ts';
 
 const nothing = new Uint8Array(0);
 
@@ -6,7 +6,7 @@ const nothing = new Uint8Array(0);
  * Reads a byte stream by the amounts a format asks for. Pulls from the source only what it needs. Chunks it gives away
  * belong to the caller until the next call. Errors of the source pass through as they are.
  */
-export class ByteReader {
+export class ByteReader implements AsyncDisposable {
   readonly #source: AsyncIterator<Uint8Array>;
   #chunk: Uint8Array = nothing;
   #isEnded = false;
@@ -44,6 +44,8 @@ export class ByteReader {
 
   /** The next `size` bytes without consuming them, fewer only when the source ends before. */
   async peek(size: number): Promise<Buffer> {
+    await this.#fill();
+    if (this.#chunk.byteLength >= size) return Buffer.from(this.#chunk.subarray(0, size));
     const bytes = await this.read(size);
     this.#chunk = this.#chunk.byteLength === 0 ? bytes : Buffer.concat([bytes, this.#chunk]);
     return Buffer.from(bytes);
@@ -65,6 +67,10 @@ export class ByteReader {
     if (this.#isEnded) return;
     this.#isEnded = true;
     await this.#source.return?.();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   async #fill(): Promise<void> {
