@@ -74,8 +74,14 @@ async function checkScript(body: ByteStream): Promise<null> {
 async function checkPresence({ store, manifest, object }: BackupObject, signal: AbortSignal): Promise<void> {
   const key = objectKey(manifest, object.name);
   const found = await store.head(key, { signal });
-  if (found === null) throw new BackupError('integrity', `object "${key}" is missing from "${store.url}"`);
+  if (found === null) throw damaged(`object "${key}" is missing from "${store.url}"`);
   if (found.sizeBytes !== object.storedBytes) {
-    throw new BackupError('integrity', `object "${key}" has ${found.sizeBytes} bytes instead of ${object.storedBytes}`);
+    throw damaged(`object "${key}" has ${found.sizeBytes} bytes instead of ${object.storedBytes}`);
   }
+}
+
+function damaged(message: string): BackupError {
+  return new BackupError('integrity', message, {
+    hint: 'Make a new backup, and find out who or what changed this one.',
+  });
 }

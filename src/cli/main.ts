@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { errorKinds } from '../core/backup-error.ts';
 import { toReportable } from './failure.ts';
+import { isOff } from './options.ts';
 import { Output } from './output/output.ts';
 import { createProgram } from './program.ts';
 
@@ -11,17 +12,26 @@ import { createProgram } from './program.ts';
 export async function main(argv: readonly string[]): Promise<void> {
   ignoreClosedOutput();
   const output = new Output({ stdout: process.stdout, stderr: process.stderr });
+  // Until the command line is understood; the command itself knows better.
+  output.useJson(argv.includes('--json') || !isOff(process.env['LIBRELOG_BACKUP_JSON']));
   try {
     await createProgram(output).parseAsync(argv);
     process.exitCode = 0;
   } catch (error) {
-    process.exitCode = report(error, output);
+    process.exitCode = isHelp(error) ? exitCodeOfHelp(error, argv) : report(error, output);
   }
 }
 
+function isHelp(failure: unknown): failure is CommanderError {
+  return failure instanceof CommanderError && (failure.exitCode === 0 || failure.code === 'commander.help');
+}
+
+/** Help and version that were asked for are no failures; help in place of a missing command is. */
+function exitCodeOfHelp({ code }: CommanderError, argv: readonly string[]): number {
+  return code !== 'commander.help' || argv.includes('help') ? 0 : errorKinds.usage.exitCode;
+}
+
 function report(failure: unknown, output: Output): number {
-  // commander has printed its own message; help and version that were asked for are no failures.
-  if (failure instanceof CommanderError) return failure.exitCode === 0 ? 0 : errorKinds.usage.exitCode;
   const error = toReportable(failure);
   output.failure(error);
   return errorKinds[error.kind].exitCode;

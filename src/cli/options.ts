@@ -1,10 +1,19 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { LogSettings } from './output/logger.ts';
 
-/** Every option can be set as `LIBRELOG_BACKUP_<NAME>` too; lists there are separated by commas. */
+/**
+ * Every option can be set as `LIBRELOG_BACKUP_<NAME>` too; lists there are separated by commas, and an empty variable
+ * counts as not set.
+ */
 export function option(flags: string, description: string): Option {
   const created = new Option(flags, description);
-  return created.env(`LIBRELOG_BACKUP_${created.name().replaceAll('-', '_').toUpperCase()}`);
+  const variable = `LIBRELOG_BACKUP_${created.name().replaceAll('-', '_').toUpperCase()}`;
+  return process.env[variable] === '' ? created : created.env(variable);
+}
+
+/** Whether the text of a variable turns a flag off. */
+export function isOff(text: string | undefined): boolean {
+  return text === undefined || ['', '0', 'false', 'no', 'off'].includes(text.toLowerCase());
 }
 
 /** An option that may be given several times. */

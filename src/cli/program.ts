@@ -26,8 +26,7 @@ const commands = [
 export function createProgram(output: Output): Command {
   const program = new Command(productName)
     .description('encrypted logical PostgreSQL backups, and restores that cannot lie')
-    .version(productVersion)
-    .showHelpAfterError('(--help tells more)');
+    .version(productVersion);
   for (const define of commands) program.addCommand(define(output));
   prepare(program);
   return program;
@@ -37,6 +36,8 @@ export function createProgram(output: Output): Command {
 function prepare(command: Command): void {
   command
     .exitOverride()
+    // Its errors are thrown, and reported like all others.
+    .configureOutput({ outputError: () => {} })
     .configureHelp({ optionDescription: describeOption })
     .addHelpText('after', `${environmentHelp}${describeExitCodes()}`)
     .allowExcessArguments(false);

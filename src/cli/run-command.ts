@@ -3,7 +3,7 @@ import { BackupError } from '../core/backup-error.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { CommandContext } from './context.ts';
 import type { Output } from './output/output.ts';
-import type { CommonOptions, KeyOptions, StoreOptions } from './options.ts';
+import { isOff, type CommonOptions, type KeyOptions, type StoreOptions } from './options.ts';
 import type { DecryptionRequest } from '../backup/open-decryption.ts';
 
 type Run<Options> = (options: Options, context: CommandContext, args: readonly string[]) => Promise<void>;
@@ -18,9 +18,9 @@ export function runWith<Options extends CommonOptions>(
 ): Command {
   return command.action(async () => {
     readEnvironment(command);
+    output.useJson(command.opts<CommonOptions>().json === true);
     await applyConfig(command);
     const options = command.opts<Options>();
-    output.useJson(options.json === true);
     const { createContext } = await import('./context.ts');
     await run(options, await createContext(options, output), command.args);
   });
@@ -43,10 +43,6 @@ function readEnvironment(command: Command): void {
       command.setOptionValueWithSource(name, !value, 'env');
     }
   }
-}
-
-function isOff(text: string | undefined): boolean {
-  return text === undefined || ['', '0', 'false', 'no', 'off'].includes(text.toLowerCase());
 }
 
 /** Settings of the file that this command does not know belong to another command. */

@@ -15,7 +15,10 @@ const hints: readonly (readonly [RegExp, string])[] = [
   [/server version mismatch/, 'Install the client tools of the major version of the server.'],
   [/unsupported version \(/, 'Install client tools as new as those that made the archive.'],
   [/row-level security/, 'Use a role that bypasses row-level security (BYPASSRLS), or its owner.'],
-  [/lock timeout|could not obtain lock/, 'Try again when no schema change is running, or raise the lock wait timeout.'],
+  [
+    /due to (lock|statement) timeout|could not obtain lock/,
+    'Try again when no schema change is running, or raise the lock wait timeout.',
+  ],
   [
     /must be owner of extension|permission denied to create extension/,
     'Restore as a superuser, or leave the extension out.',
@@ -30,7 +33,10 @@ const hints: readonly (readonly [RegExp, string])[] = [
   [/unrecognized configuration parameter/, 'Restore to a server that is at least as new as the dump.'],
   [/invalid command \\restrict/, 'Update psql: dumps made since August 2025 need a psql of that time or newer.'],
   [/No space left on device/, 'Free some space.'],
-  [/not found in file|no matching (tables|schemas) were found/, 'Check the names: they are case-sensitive.'],
+  [
+    /(?:schema|table) ".*" not found|no matching (tables|schemas) were found/,
+    'Check the names: they are case-sensitive.',
+  ],
   [
     /server closed the connection|terminating connection|connection to server was lost/,
     'Look into the log of the server.',

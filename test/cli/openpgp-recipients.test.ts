@@ -37,28 +37,28 @@ describe('recipients', () => {
   it('opens for each of several, and for nobody else', async () => {
     const story = teller.story();
     const mallory = await generatePair(story, 'mallory');
-    const backup = await story.create('small', ['--recipient', alice.certificate, '--recipient', bob.certificate]);
+    const backup = await story.create('small', `--recipient ${alice.certificate} --recipient ${bob.certificate}`);
     assert.deepEqual(recipientsOf(backup), [alice.fingerprint, bob.fingerprint]);
-    const verify = ['verify', '--level', 'decrypt', '--private-key'];
-    for (const { privateKey } of [alice, bob]) assert.match(await story.succeed(...verify, privateKey), /^verified/);
-    const refused = await story.run([...verify, mallory.privateKey]);
+    const verify = 'verify --level decrypt --private-key';
+    for (const { privateKey } of [alice, bob])
+      assert.match(await story.succeed(`${verify} ${privateKey}`), /^verified/);
+    const refused = await story.run(`${verify} ${mallory.privateKey}`);
     assertFailure(refused, { code: 30, message: /archive\.dump\.zst\.pgp/, hint: /./ });
   });
 
   const exports = {
-    'an armored certificate': ['--armor', '--export', 'carol@example.com'],
-    'a binary certificate': ['--export', 'dora@example.com'],
-    'an armored keyring': ['--armor', '--export'],
-    'a binary keyring': ['--export'],
+    'an armored certificate': { args: ['--armor', '--export', 'carol@example.com'], owners: [0] },
+    'a binary certificate': { args: ['--export', 'dora@example.com'], owners: [1] },
+    'an armored keyring': { args: ['--armor', '--export'], owners: [0, 1] },
+    'a binary keyring': { args: ['--export'], owners: [0, 1] },
   } as const;
 
-  for (const [form, args] of Object.entries(exports)) {
+  for (const [form, { args, owners }] of Object.entries(exports)) {
     it(`takes ${form} of gpg's, and gpg opens the backup`, async () => {
       const story = teller.story();
       story.write('recipients', await gpg.run(args));
-      const backup = await story.create('small', ['--recipient', 'file:recipients']);
-      const wanted = args.at(-1) === '--export' ? fingerprints : [fingerprints[form.includes('armored') ? 0 : 1]];
-      assert.deepEqual(recipientsOf(backup).toSorted(), wanted.toSorted());
+      const backup = await story.create('small', '--recipient file:recipients');
+      assert.deepEqual(new Set(recipientsOf(backup)), new Set(owners.map((owner) => fingerprints[owner])));
       const opened = await gpg.run(['--decrypt', story.objectPath(backup)]);
       assert.equal(opened.readUInt32LE(0), 0xfd2fb528);
     });
@@ -68,9 +68,9 @@ describe('recipients', () => {
     const story = teller.story();
     const [first, second] = [alice, bob].map(({ prefix }) => readFileSync(`${prefix}.pub.asc`, 'utf8'));
     story.write('both.asc', `${first}${second}`);
-    const backup = await story.create('small', ['--recipient', 'file:both.asc']);
+    const backup = await story.create('small', '--recipient file:both.asc');
     assert.deepEqual(recipientsOf(backup), [alice.fingerprint, bob.fingerprint]);
-    const created = await story.run(['create', '--database', 'small', '--recipient', 'env:CERT'], {
+    const created = await story.run('create --database small --recipient env:CERT', {
       env: { CERT: first ?? '' },
     });
     assert.equal(created.code, 0, created.stderr);
@@ -80,18 +80,18 @@ describe('recipients', () => {
 describe('signatures', () => {
   it('signs the manifest, and a restore that demands the signer succeeds', async () => {
     const story = teller.story();
-    const backup = await story.create('small', ['--recipient', alice.certificate, '--signing-key', bob.privateKey]);
+    const backup = await story.create('small', `--recipient ${alice.certificate} --signing-key ${bob.privateKey}`);
     assert.equal(backup.seal?.method === 'openpgp-signature' && backup.seal.signer, bob.fingerprint);
-    const open = ['--private-key', alice.privateKey, '--target', story.target, '--create-db'];
-    const restored = await story.run(['restore', backup.id, ...open, '--signer', bob.certificate]);
+    const open = `--private-key ${alice.privateKey} --target ${story.target} --create-db`;
+    const restored = await story.run(`restore ${backup.id} ${open} --signer ${bob.certificate}`);
     assert.equal(restored.code, 0, restored.stderr);
     assert.equal(restored.stderr, '');
   });
 
   it('says that nobody has checked the signature when no signer was named', async () => {
     const story = teller.story();
-    await story.create('small', ['--recipient', alice.certificate, '--signing-key', bob.privateKey]);
-    const verified = await story.run(['verify', '--level', 'decrypt', '--private-key', alice.privateKey]);
+    await story.create('small', `--recipient ${alice.certificate} --signing-key ${bob.privateKey}`);
+    const verified = await story.run(`verify --level decrypt --private-key ${alice.privateKey}`);
     assert.equal(verified.code, 0);
     assert.match(verified.stderr, /^librelog-backup: warn: signature not checked: no --signer given/);
   });
@@ -99,34 +99,34 @@ describe('signatures', () => {
   it('signs with a locked key when its passphrase is given', async () => {
     const story = teller.story();
     story.write('pass', 'open sesame');
-    const locked = await generatePair(story, 'locked', ['--passphrase', 'file:pass']);
-    const sign = ['--recipient', alice.certificate, '--signing-key', locked.privateKey];
-    await story.create('small', [...sign, '--signing-key-passphrase', 'file:pass']);
-    const verify = ['verify', '--level', 'decrypt', '--private-key', alice.privateKey];
-    assert.match(await story.succeed(...verify, '--signer', locked.certificate), /^verified/);
+    const locked = await generatePair(story, 'locked', '--passphrase file:pass');
+    const sign = `--recipient ${alice.certificate} --signing-key ${locked.privateKey}`;
+    await story.create('small', `${sign} --signing-key-passphrase file:pass`);
+    const verify = `verify --level decrypt --private-key ${alice.privateKey}`;
+    assert.match(await story.succeed(`${verify} --signer ${locked.certificate}`), /^verified/);
   });
 
   it('leaves nothing when the signing key stays locked', async () => {
     const story = teller.story();
     story.write('pass', 'open sesame');
-    const locked = await generatePair(story, 'locked', ['--passphrase', 'file:pass']);
-    const sign = ['--recipient', alice.certificate, '--signing-key', locked.privateKey];
-    const failed = await story.run(['create', '--database', 'small', ...sign]);
+    const locked = await generatePair(story, 'locked', '--passphrase file:pass');
+    const sign = `--recipient ${alice.certificate} --signing-key ${locked.privateKey}`;
+    const failed = await story.run(`create --database small ${sign}`);
     assertFailure(failed, { code: 30, message: /private key [0-9A-F]{40} is locked by a passphrase/ });
     assertNothingBelow(story.storeFolder);
   });
 
   const refusals = {
-    'an unsigned backup': { sign: () => [], code: 40, message: /manifest of backup ".*" is not signed/ },
-    "another signer's backup": { sign: () => ['--signing-key', alice.privateKey], code: 30, message: /sign/ },
+    'an unsigned backup': { sign: () => '', code: 40, message: /manifest of backup ".*" is not signed/ },
+    "another signer's backup": { sign: () => `--signing-key ${alice.privateKey}`, code: 30, message: /sign/ },
   } as const;
 
   for (const [what, { sign, code, message }] of Object.entries(refusals)) {
     it(`refuses ${what} where a signer is demanded`, async () => {
       const story = teller.story();
-      await story.create('small', ['--recipient', alice.certificate, ...sign()]);
-      const open = ['--private-key', alice.privateKey, '--signer', bob.certificate];
-      const restored = await story.run(['restore', 'latest', ...open, '--target', story.target, '--create-db']);
+      await story.create('small', `--recipient ${alice.certificate} ${sign()}`);
+      const open = `--private-key ${alice.privateKey} --signer ${bob.certificate}`;
+      const restored = await story.run(`restore latest ${open} --target ${story.target} --create-db`);
       assertFailure(restored, { code, message });
       await assertNoDatabase(teller.cluster, story.target);
     });
@@ -134,11 +134,11 @@ describe('signatures', () => {
 
   it('refuses a signed manifest that was edited', async () => {
     const story = teller.story();
-    const backup = await story.create('small', ['--recipient', alice.certificate, '--signing-key', bob.privateKey]);
+    const backup = await story.create('small', `--recipient ${alice.certificate} --signing-key ${bob.privateKey}`);
     const path = story.manifestPath(backup);
     writeFileSync(path, readFileSync(path, 'utf8').replace('"database": "small"', '"database": "large"'));
-    const open = ['--private-key', alice.privateKey, '--signer', bob.certificate];
-    const restored = await story.run(['restore', 'latest', ...open, '--target', story.target, '--create-db']);
+    const open = `--private-key ${alice.privateKey} --signer ${bob.certificate}`;
+    const restored = await story.run(`restore latest ${open} --target ${story.target} --create-db`);
     assertFailure(restored, { code: 40, message: /manifest of backup "[^"]*" was changed: .*signature/ });
     await assertNoDatabase(teller.cluster, story.target);
   });

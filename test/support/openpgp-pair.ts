@@ -11,10 +11,9 @@ export interface OpenPgpPair {
 }
 
 /** Makes a pair with the command line itself, below the story's folder. */
-export async function generatePair(story: Story, name: string, args: readonly string[] = []): Promise<OpenPgpPair> {
+export async function generatePair(story: Story, name: string, args = ''): Promise<OpenPgpPair> {
   const prefix = join(story.folder, name);
-  const { fingerprint } = await story.ask<{ fingerprint: string }>(
-    ...['keys', 'generate', 'openpgp', '--name', name, '--email', `${name}@example.com`, '--output', prefix, ...args],
-  );
+  const command = `keys generate openpgp --name ${name} --email ${name}@example.com --output ${prefix} ${args}`;
+  const { fingerprint } = await story.ask<{ fingerprint: string }>(command);
   return { certificate: `file:${prefix}.pub.asc`, privateKey: `file:${prefix}.key.asc`, fingerprint, prefix };
 }

@@ -33,6 +33,16 @@ export async function openStoryTeller(options: ClusterOptions = {}): Promise<Sto
 
 export type StoryOptions = Partial<CliOptions>;
 
+/** Arguments, or one text with blanks between them. */
+export type Command = string | readonly string[];
+
+/** Arguments that name the story's own AES key. */
+export const aesKey = '--key file:aes.key';
+
+function toArguments(command: Command): readonly string[] {
+  return typeof command === 'string' ? command.split(' ').filter((text) => text !== '') : command;
+}
+
 /**
  * One user's surroundings: a working directory, a store in `LIBRELOG_BACKUP_STORE`, the way to the cluster in PG*
  * variables, a key file `aes.key`. Relative paths in arguments are below `folder`.
@@ -74,29 +84,31 @@ export class Story {
   }
 
   /** `options.env` is added to the story's own. */
-  async run(args: readonly string[], options: StoryOptions = {}): Promise<CliRun> {
-    return await runCli(args, this.#complete(options));
+  async run(command: Command, options: StoryOptions = {}): Promise<CliRun> {
+    return await runCli(toArguments(command), this.#complete(options));
   }
 
-  start(args: readonly string[], options: StoryOptions = {}): RunningCli {
-    return startCli(args, this.#complete(options));
+  start(command: Command, options: StoryOptions = {}): RunningCli {
+    return startCli(toArguments(command), this.#complete(options));
   }
 
   /** Runs what has to work, and gives what it printed. */
-  async succeed(...args: readonly string[]): Promise<string> {
-    const run = await this.run(args);
-    if (run.code !== 0) throw new Error(`${args.join(' ')}: exit code ${run.code}: ${run.stderr}`);
+  async succeed(command: Command, options: StoryOptions = {}): Promise<string> {
+    const run = await this.run(command, options);
+    if (run.code !== 0) throw new Error(`${toArguments(command).join(' ')}: exit code ${run.code}: ${run.stderr}`);
     return run.stdout;
   }
 
-  /** The same with `--json`. */
-  async ask<Result>(...args: readonly string[]): Promise<Result> {
-    return JSON.parse(await this.succeed(...args, '--json')) as Result;
+  /** The same, as JSON. */
+  async ask<Result>(command: Command, options: StoryOptions = {}): Promise<Result> {
+    const env = { ...options.env, LIBRELOG_BACKUP_JSON: 'yes' };
+    return JSON.parse(await this.succeed(command, { ...options, env })) as Result;
   }
 
   /** Backs up `database` with `aes.key`, unless `args` say otherwise. */
-  async create(database: string, args: readonly string[] = aesKey): Promise<Manifest> {
-    const { backups } = await this.ask<{ backups: readonly Manifest[] }>('create', '--database', database, ...args);
+  async create(database: string, args: Command = aesKey, options: StoryOptions = {}): Promise<Manifest> {
+    const create = ['create', '--database', database, ...toArguments(args)];
+    const { backups } = await this.ask<{ backups: readonly Manifest[] }>(create, options);
     const [manifest] = backups;
     if (manifest === undefined) throw new Error('create made no backup');
     return manifest;
@@ -115,6 +127,3 @@ export class Story {
     return { cwd: this.folder, ...options, env: { ...this.env, ...options.env } };
   }
 }
-
-/** Arguments that name the story's own AES key. */
-export const aesKey: readonly string[] = ['--key', 'file:aes.key'];

@@ -46,7 +46,7 @@ export function restoreCommand(output: Output): Command {
     .addOption(option('-o, --output <file>', 'write the dump to a file, or - for standard output'))
     .addOption(option('-l, --list', 'print the table of contents'))
     .addOption(option('--create-db', 'make the target database first'))
-    .addOption(option('--clean', 'drop what the target has before it is restored'))
+    .addOption(option('--clean', 'drop everything the target has first; a failure leaves it as it was'))
     .addOption(listOption('-n, --schema <name>', 'only this schema'))
     .addOption(listOption('-t, --table <name>', 'only this table'))
     .addOption(option('--no-owner', 'leave owners out'))
@@ -117,8 +117,8 @@ async function restoreToTarget(archive: Archive, manifest: Manifest | null, invo
         tables: options.table ?? [],
         noOwner: !options.owner,
         noPrivileges: !options.privileges,
-        clean: options.clean === true,
       },
+      clean: options.clean === true,
       binDir: options.pgBin,
       stallTimeoutMs: parseDuration(options.stallTimeout),
       onStart: (meter) => {
