@@ -1,4 +1,4 @@
-import type { ByteStream } from '../core/byte-stream.ts';
+import { streamOf, type ByteStream } from '../core/byte-stream.ts';
 import { startClientProcess, type ClientProcess } from './client-process.ts';
 import type { ClientTool } from './client-tools.ts';
 import { feedClient } from './feed-client.ts';
@@ -11,6 +11,8 @@ export interface ArchiveScriptRestore extends Omit<ArchiveRestore, 'allowEarlyEx
   readonly psql: ClientTool;
   /** Major version of the server restored to. */
   readonly serverMajor: number;
+  /** SQL to run first, in the same transaction. */
+  readonly prologue?: string | undefined;
 }
 
 /** What follows the COMMIT of pg_restore's scripts is a comment and `\unrestrict`, less than 200 bytes. */
@@ -39,11 +41,18 @@ export async function restoreArchiveAsScript(
   try {
     const script = withoutTransactionTimeout(readScript(converter, source, signal), restore.serverMajor);
     const run = { tool: psql, connection: restore.connection, signal, graceMs };
-    const { warnings } = await runScript(run, createNonce(), holdBackTail(script, tailBytes));
+    const whole = after(restore.prologue ?? '', holdBackTail(script, tailBytes));
+    const { warnings } = await runScript(run, createNonce(), whole);
     return { warnings: [...converter.stderr.warnings, ...warnings] };
   } finally {
     await converter.terminate();
   }
+}
+
+/** The script's own BEGIN is harmless in a transaction that is open, and its settings come after it. */
+async function* after(prologue: string, script: ByteStream): ByteStream {
+  if (prologue !== '') yield* streamOf('BEGIN;\n', prologue, 'SET client_min_messages = error;\n');
+  yield* script;
 }
 
 /** pg_restore's script; ends only when the whole source was read and pg_restore exited with 0. */

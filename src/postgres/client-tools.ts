@@ -19,7 +19,7 @@ export interface ClientTool {
 }
 
 export interface FindClientToolOptions {
-  /** The program must be at least this new; this very major is preferred, then the nearest newer one. */
+  /** Major of the server, or of the archive to read: this very major is preferred, then the nearest newer one. */
   readonly serverMajor?: number | undefined;
   /** Look into this folder only. */
   readonly binDir?: string | undefined;
@@ -57,11 +57,8 @@ export async function findClientTool(name: ClientToolName, options: FindClientTo
   if (newest === null) {
     throw new BackupError('postgres', `cannot find ${name}${place}`, { hint: installHint(options.serverMajor) });
   }
-  throw new BackupError(
-    'postgres',
-    `${name} ${newest.version} ("${newest.path}") is older than the server, PostgreSQL ${options.serverMajor}`,
-    { hint: installHint(options.serverMajor) },
-  );
+  const message = `${name} ${newest.version} ("${newest.path}") is too old for PostgreSQL ${options.serverMajor}`;
+  throw new BackupError('postgres', message, { hint: installHint(options.serverMajor) });
 }
 
 /** The major wanted, else the nearest newer one; without a wish the newest. Of equals the first. */

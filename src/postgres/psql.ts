@@ -21,6 +21,8 @@ export interface PsqlRun {
 export interface ScriptRestore extends PsqlRun {
   /** Major version of the server restored to: scripts of pg_dump 17 and newer are changed for older servers. */
   readonly serverMajor: number;
+  /** SQL to run first, in the same transaction. */
+  readonly prologue?: string | undefined;
   /** Take a script that does not end as pg_dump's scripts end. Nothing then tells whether it is whole. */
   readonly allowForeignScript?: boolean | undefined;
 }
@@ -49,7 +51,7 @@ export async function restoreScript(restore: ScriptRestore, source: ByteStream):
   const whole = restore.allowForeignScript === true ? source : demandLastLine(source);
   const body = watch.watch(withoutTransactionTimeout(whole, restore.serverMajor));
   try {
-    const { marks, warnings } = await runScript(restore, nonce, inTransaction(body, nonce));
+    const { marks, warnings } = await runScript(restore, nonce, inTransaction(body, restore.prologue ?? '', nonce));
     return { warnings, committedEarly: marks.startTransaction !== marks.endTransaction };
   } catch (error) {
     throw watch.hasSeenCommit && restore.signal?.aborted !== true ? toPartlyCommitted(error) : error;
@@ -96,8 +98,8 @@ const psqlArgs = [
   '--file=-',
 ];
 
-async function* inTransaction(script: ByteStream, nonce: string): ByteStream {
-  yield* streamOf(openingSql(nonce));
+async function* inTransaction(script: ByteStream, prologue: string, nonce: string): ByteStream {
+  yield* streamOf(openingSql(nonce), prologue);
   yield* script;
   yield* streamOf(closingSql(nonce));
 }

@@ -4,8 +4,6 @@ export interface RestoreRequest {
   readonly tables?: readonly string[] | undefined;
   readonly noOwner?: boolean | undefined;
   readonly noPrivileges?: boolean | undefined;
-  /** Drop what is there of the same names first. */
-  readonly clean?: boolean | undefined;
 }
 
 export interface RestorePlan {
@@ -25,7 +23,6 @@ export function planPgRestore(request: RestoreRequest): RestorePlan {
     ...(isSelective ? ['--strict-names'] : []),
     ...(request.noOwner === true ? ['--no-owner'] : []),
     ...(request.noPrivileges === true ? ['--no-privileges'] : []),
-    ...(request.clean === true ? ['--clean', '--if-exists'] : []),
   ];
   return { args, isSelective };
 }

@@ -163,7 +163,7 @@ class PgSession implements Session {
     client.on('error', (error) => (cause ??= error));
     return await new Promise<BackupError>((resolve) => {
       client.once('end', () => {
-        if (this.#isEnding) return;
+        if (this.#isEnding || this.#signal?.aborted === true) return;
         const because = cause === undefined ? '' : `: ${describeError(cause)}`;
         const message = `lost the connection to ${describeConnection(this.connection)}${because}`;
         resolve(new BackupError('postgres', message, { hint: 'Look into the log of the server.', cause }));

@@ -58,7 +58,7 @@ describe('finding a client program', () => {
     tools.add('pg_dump', '', '13.23');
     await assert.rejects(findClientTool('pg_dump', { serverMajor: 16, binDir: tools.folder, env: {} }), {
       kind: 'postgres',
-      message: `pg_dump 13.23 ("${join(tools.folder, 'pg_dump')}") is older than the server, PostgreSQL 16`,
+      message: `pg_dump 13.23 ("${join(tools.folder, 'pg_dump')}") is too old for PostgreSQL 16`,
       hint: /postgresql-client-16/,
     });
   });

@@ -130,7 +130,7 @@ describe('planning pg_restore', () => {
   });
 
   it('drops what is there before, if it is there', () => {
-    const { args } = planPgRestore({ clean: true, noOwner: true, noPrivileges: true });
-    assert.deepEqual(args, ['--no-owner', '--no-privileges', '--clean', '--if-exists']);
+    const { args } = planPgRestore({ noOwner: true, noPrivileges: true });
+    assert.deepEqual(args, ['--no-owner', '--no-privileges']);
   });
 });
