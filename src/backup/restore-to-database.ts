@@ -3,6 +3,7 @@ import type { ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
 import { Meter } from '../pipeline/meter.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
+import { cleanScript } from '../postgres/clean-script.ts';
 import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
 import { describeConnection, type Connection } from '../postgres/connection.ts';
 import { needsScript, restoreArchiveAsScript } from '../postgres/archive-script.ts';
@@ -21,6 +22,8 @@ export interface DatabaseTarget {
   /** Make the database first, like the one dumped; drop it again when the restore fails. */
   readonly createDatabase: boolean;
   readonly options: RestoreRequest;
+  /** Take out everything the database has, in the same transaction; otherwise it must be empty. */
+  readonly clean: boolean;
   readonly binDir?: string | undefined;
   /** Fails the restore when the store gives no byte for so long. */
   readonly stallTimeoutMs: number;
@@ -39,7 +42,7 @@ export interface DatabaseRestoreReport {
 /**
  * Restores into a database, whole or not at all: one transaction for archives, and for scripts too unless they commit
  * on their own; a database made for the restore is dropped when it fails. Refuses a database that is not empty, unless
- * `options.clean`. Errors: `conflict` (not empty, or there already), `postgres`, `integrity`, those of the archive.
+ * `clean`. Errors: `conflict` (not empty, or there already), `postgres`, `integrity`, those of the archive.
  */
 export async function restoreToDatabase(
   archive: Archive,
@@ -93,9 +96,9 @@ async function feedPgRestore(body: ByteStream, { archive, target, server, contex
   const tool = await findClientTool('pg_restore', { serverMajor, binDir: target.binDir, env: context.env });
   const restore = { tool, args, connection: target.connection, signal: context.signal };
   // A part of an archive is complete before its end was read and checked: only the script waits for that.
-  if (!isSelective && !needsScript(tool, server.major)) return await restoreArchive(restore, body);
+  if (!isSelective && !target.clean && !needsScript(tool, server.major)) return await restoreArchive(restore, body);
   const psql = await findPsql(target, server, context);
-  return await restoreArchiveAsScript({ ...restore, psql, serverMajor: server.major }, body);
+  return await restoreArchiveAsScript({ ...restore, ...scriptSettings(target, server), psql }, body);
 }
 
 async function feedPsql(body: ByteStream, { archive, target, server, context }: Run): Promise<Fed> {
@@ -105,19 +108,23 @@ async function feedPsql(body: ByteStream, { archive, target, server, context }: 
   }
   const tool = await findPsql(target, server, context);
   const { connection } = target;
-  return await restoreScript({ tool, connection, signal: context.signal, serverMajor: server.major }, body);
+  const settings = scriptSettings(target, server);
+  return await restoreScript({ tool, connection, signal: context.signal, ...settings }, body);
+}
+
+function scriptSettings(target: DatabaseTarget, { major }: ServerInfo): { serverMajor: number; prologue?: string } {
+  return { serverMajor: major, ...(target.clean && { prologue: cleanScript(major) }) };
 }
 
 async function findPsql(target: DatabaseTarget, server: ServerInfo, context: UseCaseContext): Promise<ClientTool> {
   return await findClientTool('psql', { serverMajor: server.major, binDir: target.binDir, env: context.env });
 }
 
-/** psql runs a script as it is: nothing can be left out or dropped first. */
+/** psql runs a script as it is: nothing can be left out. */
 function unsupportedForScripts(options: RestoreRequest): string | null {
   if (planPgRestore(options).isSelective) return 'restoring one schema or table';
   if (options.noOwner === true) return '--no-owner';
   if (options.noPrivileges === true) return '--no-privileges';
-  if (options.clean === true) return '--clean';
   return null;
 }
 
@@ -125,7 +132,7 @@ async function checkTarget(target: DatabaseTarget, context: UseCaseContext): Pro
   await using session = await openSession(target.connection, { applicationName: productName, signal: context.signal });
   const server = await readServerInfo(session);
   const found = describeContents(await countUserObjects(session));
-  if (found !== null && target.options.clean !== true) {
+  if (found !== null && !target.clean) {
     throw new BackupError('conflict', `database "${server.database}" is not empty: it has ${found}`, {
       hint: 'Restore into a new database with --create-db, or replace what is there with --clean.',
     });

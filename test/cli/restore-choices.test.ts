@@ -188,7 +188,7 @@ describe('a plain dump', () => {
   it('refuses what only an archive can do, before anything is touched', async () => {
     const story = teller.story();
     await story.create('small', `${aesKey} --format plain`);
-    for (const option of ['--clean', '-n extra', '-t people', '--no-owner', '--no-privileges']) {
+    for (const option of ['-n extra', '-t people', '--no-owner', '--no-privileges']) {
       const run = await story.run(`restore ${aesKey} --target ${story.target} --create-db ${option}`);
       assertFailure(run, { code: 2, message: /needs a custom-format dump/, hint: null });
       await assertNoDatabase(teller.cluster, story.target);

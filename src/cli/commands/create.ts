@@ -12,6 +12,7 @@ import { describeCreated } from '../output/describe-backup.ts';
 import { toErrorDocument, type Output } from '../output/output.ts';
 import { showProgress } from '../output/progress.ts';
 import { addOptions, listOption, option, parseCount, type CommonOptions, type StoreOptions } from '../options.ts';
+import { readConnection } from '../read-connection.ts';
 import { runWith, withStore } from '../run-command.ts';
 
 interface CreateOptions extends CommonOptions, StoreOptions {
@@ -93,7 +94,6 @@ async function createOne(
   context: CommandContext,
 ): Promise<Outcome> {
   const { createBackup } = await import('../../backup/create-backup.ts');
-  const { resolveConnection } = await import('../../postgres/connection.ts');
   using progress = new DisposableStack();
   const onStart: CreateRequest['onStart'] = (meter, server) => {
     progress.use(
@@ -101,7 +101,7 @@ async function createOne(
     );
   };
   try {
-    const connection = resolveConnection(database ?? undefined, context.env);
+    const connection = await readConnection(database ?? undefined, context);
     return { database, result: await createBackup({ ...settings, connection, onStart }, context), error: null };
   } catch (error) {
     return { database, result: null, error: toReportable(error) };

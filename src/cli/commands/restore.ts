@@ -16,6 +16,7 @@ import {
   type SelectOptions,
   type StoreOptions,
 } from '../options.ts';
+import { readConnection } from '../read-connection.ts';
 import { runWith, toDecryptionRequest, withStore } from '../run-command.ts';
 import { toSelector } from '../select-backup.ts';
 import { writeArchive } from '../write-archive.ts';
@@ -104,13 +105,12 @@ async function restoreArchive(archive: Archive, manifest: Manifest | null, invoc
 async function restoreToTarget(archive: Archive, manifest: Manifest | null, invocation: Invocation): Promise<void> {
   const { options, context } = invocation;
   const { restoreToDatabase } = await import('../../backup/restore-to-database.ts');
-  const { resolveConnection } = await import('../../postgres/connection.ts');
   using progress = new DisposableStack();
   const expectedBytes = manifest?.objects.reduce((sum, object) => sum + object.plainBytes, 0);
   const report = await restoreToDatabase(
     archive,
     {
-      connection: resolveConnection(options.target, context.env),
+      connection: await readConnection(options.target, context),
       createDatabase: options.createDb === true,
       options: {
         schemas: options.schema ?? [],
