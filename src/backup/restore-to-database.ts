@@ -12,7 +12,7 @@ import { restoreScript } from '../postgres/psql.ts';
 import { planPgRestore, type RestoreRequest } from '../postgres/restore-plan.ts';
 import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
 import { openSession } from '../postgres/session.ts';
-import { countUserObjects, describeContents } from '../postgres/target-database.ts';
+import { countUserObjects, createSchemas, describeContents } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
 import { createTarget, dropTarget } from './target-database.ts';
 import type { UseCaseContext } from './use-case-context.ts';
@@ -112,8 +112,10 @@ async function feedPsql(body: ByteStream, { archive, target, server, context }: 
   return await restoreScript({ tool, connection, signal: context.signal, ...settings }, body);
 }
 
-function scriptSettings(target: DatabaseTarget, { major }: ServerInfo): { serverMajor: number; prologue?: string } {
-  return { serverMajor: major, ...(target.clean && { prologue: cleanScript(major) }) };
+function scriptSettings(target: DatabaseTarget, { major }: ServerInfo): { serverMajor: number; prologue: string } {
+  const clean = target.clean ? cleanScript(major) : '';
+  // pg_restore takes what is in a chosen schema, but not the schema.
+  return { serverMajor: major, prologue: clean + createSchemas(target.options.schemas ?? []) };
 }
 
 async function findPsql(target: DatabaseTarget, server: ServerInfo, context: UseCaseContext): Promise<ClientTool> {

@@ -107,6 +107,11 @@ export async function createDatabase(session: Session, database: NewDatabase): P
   );
 }
 
+/** SQL that makes the schemas that are not there. */
+export function createSchemas(names: readonly string[]): string {
+  return names.map((name) => `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(name)};\n`).join('');
+}
+
 /** Drops a database, if it is there, and ends the sessions in it. `session` is in another one of the same server. */
 export async function dropDatabase(session: Session, name: string): Promise<void> {
   await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
