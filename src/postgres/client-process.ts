@@ -58,8 +58,8 @@ export class ClientProcess {
     this.stdin = stdin;
     this.stdout = stdout;
     this.stderr = new ClientStderr(stderr, traits.secrets);
-    // A child that no longer reads is reported by its exit status; whoever writes sees the error as well.
-    stdin.on('error', () => {});
+    // A child that no longer reads is reported by its exit status; whoever reads or writes sees the error as well.
+    for (const pipe of [stdin, stdout]) pipe.on('error', () => {});
     this.exited = this.#waitForExit();
   }
 
