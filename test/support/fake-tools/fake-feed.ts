@@ -41,7 +41,8 @@ export function answersLikePsql({ folder }: FakeTools, transaction = '7'): strin
     s/^SELECT '\\([^']*\\)';$/\\1/p; s/^SELECT '\\([^']*\\)' || pg_catalog.txid_current();$/\\1${transaction}/p"`;
 }
 
-/** What the program was given on stdin. */
+/** What the program was given on stdin; nothing when it ended before it had begun to read. */
 export function receivedInput({ folder }: FakeTools): string {
-  return readFileSync(join(folder, 'input'), 'utf8');
+  const path = join(folder, 'input');
+  return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
