@@ -17,7 +17,7 @@ import { openSession } from '../postgres/session.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { openEncryption, type BackupEncryption, type EncryptionRequest } from './open-encryption.ts';
 import { planBackup, type BackupPlan } from './plan-backup.ts';
-import type { UseCaseContext } from './use-case-context.ts';
+import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
 export interface CreateRequest {
   readonly connection: Connection;
@@ -51,6 +51,7 @@ export interface DryRun {
  * kin, `interrupted`, `terminated`.
  */
 export async function createBackup(request: CreateRequest, context: UseCaseContext): Promise<Manifest | DryRun> {
+  warnAll(context, request.connection.warnings);
   using encryption = await openEncryption(request.encryption, request.compression, context);
   await using session = await openSession(request.connection, { applicationName: productName, signal: context.signal });
   const server = await readServerInfo(session);
@@ -61,7 +62,8 @@ export async function createBackup(request: CreateRequest, context: UseCaseConte
 
   await using lock = await acquireLabelLock(session, plan.label);
   const signal = AbortSignal.any([context.signal, abortOn(lock.lost)]);
-  const run: Run = { request, context: { ...context, signal }, plan, server, tool, encryption, startedAt };
+  const { connection } = session;
+  const run: Run = { request, connection, context: { ...context, signal }, plan, server, tool, encryption, startedAt };
   const object = await storeArchive(run);
   return await commit(run, object);
 }
@@ -75,6 +77,8 @@ function abortOn(lost: Promise<BackupError>): AbortSignal {
 
 interface Run {
   readonly request: CreateRequest;
+  /** The very server that holds the lock. */
+  readonly connection: Connection;
   readonly context: UseCaseContext;
   readonly plan: BackupPlan;
   readonly server: ServerInfo;
@@ -93,9 +97,12 @@ async function storeArchive(run: Run): Promise<ManifestObject> {
   const encrypt = run.encryption.encrypter.encrypt(identity);
   const stall = { meter: plain, timeoutMs: request.stallTimeoutMs, what: 'pg_dump' };
   const receipt = await runPipeline({ signal: context.signal, stall }, async (signal) => {
-    const body = stored.measure(encrypt(squeeze(plain.count(dump(run, signal)))));
+    await using dump = startPgDump({ tool: run.tool, plan: plan.dump, connection: run.connection }, { signal });
+    const body = stored.measure(encrypt(squeeze(plain.count(dump.output))));
     const options = { createOnly: true, expectedSizeBytes: server.sizeBytes, signal };
-    return await request.store.put(plan.objectKey, body, options);
+    const receipt = await request.store.put(plan.objectKey, body, options);
+    warnAll(context, dump.warnings);
+    return receipt;
   });
   const object: ManifestObject = {
     name: plan.objectName,
@@ -107,13 +114,6 @@ async function storeArchive(run: Run): Promise<ManifestObject> {
   };
   await confirm(run, object);
   return object;
-}
-
-async function* dump({ request, context, plan, tool }: Run, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  const run = { tool, plan: plan.dump, connection: request.connection };
-  await using process = startPgDump(run, { signal });
-  yield* process.output;
-  for (const warning of process.warnings) context.log.warn({ backup: plan.id }, warning);
 }
 
 /** Asks the store what it has: the put's own answer is not enough to bet a company on. */

@@ -4,7 +4,7 @@ import { parseSecretReference } from '../keys/secret-reference.ts';
 import { readSecret } from '../keys/read-secret.ts';
 import { readKeyEncryptionKey } from '../keys/read-key-encryption-key.ts';
 import { readPassphrase } from '../keys/read-passphrase.ts';
-import type { UseCaseContext } from './use-case-context.ts';
+import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
 /** Secret references that open AES backups and passphrase-encrypted ones. */
 export interface UnlockRequest {
@@ -23,7 +23,7 @@ export async function readUnlockers(request: UnlockRequest, context: UseCaseCont
   const keys: KeyEncryptionKey[] = [];
   for (const reference of request.keys ?? []) {
     const { warnings, ...key } = await readKeyEncryptionKey(reference, context.env);
-    warnAll(warnings, context);
+    warnAll(context, warnings);
     keys.push(key);
   }
   const passphrases: Secret[] = [];
@@ -40,14 +40,14 @@ export async function readUnlockers(request: UnlockRequest, context: UseCaseCont
 
 export async function readPassphraseOf(reference: string, context: UseCaseContext): Promise<Secret> {
   const { secret, warnings } = await readPassphrase(reference, context.env);
-  warnAll(warnings, context);
+  warnAll(context, warnings);
   return secret;
 }
 
 /** The whole content that a reference names: a private key, a certificate. */
 export async function readContentOf(reference: string, context: UseCaseContext): Promise<Secret> {
   const { secret, warnings } = await readSecret(parseSecretReference(reference), { env: context.env });
-  warnAll(warnings, context);
+  warnAll(context, warnings);
   return secret;
 }
 
@@ -55,8 +55,4 @@ export async function readContentOf(reference: string, context: UseCaseContext):
 export async function readPublicContentOf(reference: string, context: UseCaseContext): Promise<Uint8Array> {
   const { secret } = await readSecret(parseSecretReference(reference), { env: context.env });
   return secret.reveal();
-}
-
-function warnAll(warnings: readonly string[], context: UseCaseContext): void {
-  for (const warning of warnings) context.log.warn({}, warning);
 }

@@ -15,7 +15,7 @@ import { openSession } from '../postgres/session.ts';
 import { countUserObjects, createSchemas, describeContents } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
 import { createTarget, dropTarget } from './target-database.ts';
-import type { UseCaseContext } from './use-case-context.ts';
+import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
 export interface DatabaseTarget {
   readonly connection: Connection;
@@ -36,7 +36,6 @@ export interface DatabaseRestoreReport {
   readonly target: string;
   /** Bytes of dump given to the client tool. */
   readonly plainBytes: number;
-  readonly warnings: readonly string[];
 }
 
 /**
@@ -49,6 +48,7 @@ export async function restoreToDatabase(
   target: DatabaseTarget,
   context: UseCaseContext,
 ): Promise<DatabaseRestoreReport> {
+  warnAll(context, target.connection.warnings);
   if (target.createDatabase) await createTarget(target.connection, archive.source, context);
   try {
     return await restoreInto(archive, target, context);
@@ -63,16 +63,17 @@ async function restoreInto(
   target: DatabaseTarget,
   context: UseCaseContext,
 ): Promise<DatabaseRestoreReport> {
-  const server = await checkTarget(target, context);
+  const { server, connection } = await checkTarget(target, context);
   const meter = new Meter();
   target.onStart?.(meter);
   const stall = { meter, timeoutMs: target.stallTimeoutMs, what: `"${archive.name}"` };
   const { warnings } = await runPipeline({ signal: context.signal, stall }, async (signal) => {
     const { format, body } = await archive.open(signal);
-    const run = { archive, target, server, context: { ...context, signal } };
+    const run = { archive, target: { ...target, connection }, server, context: { ...context, signal } };
     return await feeders[format](meter.count(body), run);
   });
-  return { target: describeConnection(target.connection), plainBytes: meter.bytes, warnings };
+  warnAll(context, warnings);
+  return { target: describeConnection(target.connection), plainBytes: meter.bytes };
 }
 
 interface Run {
@@ -109,7 +110,12 @@ async function feedPsql(body: ByteStream, { archive, target, server, context }: 
   const tool = await findPsql(target, server, context);
   const { connection } = target;
   const settings = scriptSettings(target, server);
-  return await restoreScript({ tool, connection, signal: context.signal, ...settings }, body);
+  const { warnings, committedEarly } = await restoreScript(
+    { tool, connection, signal: context.signal, ...settings },
+    body,
+  );
+  const remark = 'the script committed on its way, so the restore was not one transaction; it is complete';
+  return { warnings: committedEarly ? [...warnings, remark] : warnings };
 }
 
 function scriptSettings(target: DatabaseTarget, { major }: ServerInfo): { serverMajor: number; prologue: string } {
@@ -130,7 +136,11 @@ function unsupportedForScripts(options: RestoreRequest): string | null {
   return null;
 }
 
-async function checkTarget(target: DatabaseTarget, context: UseCaseContext): Promise<ServerInfo> {
+/** Also gives the connection to the very server that was looked at. */
+async function checkTarget(
+  target: DatabaseTarget,
+  context: UseCaseContext,
+): Promise<{ server: ServerInfo; connection: Connection }> {
   await using session = await openSession(target.connection, { applicationName: productName, signal: context.signal });
   const server = await readServerInfo(session);
   const found = describeContents(await countUserObjects(session));
@@ -139,7 +149,7 @@ async function checkTarget(target: DatabaseTarget, context: UseCaseContext): Pro
       hint: 'Restore into a new database with --create-db, or replace what is there with --clean.',
     });
   }
-  return server;
+  return { server, connection: session.connection };
 }
 
 async function dropAfterFailure(connection: Connection, context: UseCaseContext): Promise<void> {

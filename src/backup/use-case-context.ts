@@ -10,3 +10,8 @@ export interface UseCaseContext {
   /** Threads for compression and decompression. */
   readonly cores: number;
 }
+
+/** Logs sentences that others found worth a warning. */
+export function warnAll(context: UseCaseContext, warnings: readonly string[]): void {
+  for (const warning of warnings) context.log.warn({}, warning);
+}

@@ -19,8 +19,8 @@ export const compressionExtensions: Readonly<Record<CompressionMethod, string>> 
 export const compressionFrameBytes = 4 * 1024 * 1024;
 
 const levels = {
-  /** Measured: level 1 is as small as level 3 on dumps and twice as fast. */
-  zstd: { default: 1, min: -7, max: 19 },
+  /** Level 1: the only one that keeps up with pg_dump on two cores that the server needs as well (docs/benchmarks.md). */
+  zstd: { default: 1, min: 1, max: 19 },
   gzip: { default: 6, min: 1, max: 9 },
 } as const;
 
