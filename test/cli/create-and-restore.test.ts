@@ -72,8 +72,8 @@ describe('a small database comes back identical', () => {
       create: '--key file:aes.key --key env:KEY --format plain --compress none',
       open: '--key env:KEY',
     },
-    'OpenPGP recipient, custom, zstd:-7': {
-      create: '--recipient $ALICE --compress zstd:-7',
+    'OpenPGP recipient, custom, zstd:19': {
+      create: '--recipient $ALICE --compress zstd:19',
       open: '--private-key $ALICE_KEY',
     },
     'OpenPGP passphrase, plain, zstd': {
