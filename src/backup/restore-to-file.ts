@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -16,9 +17,22 @@ export interface FileRestoreReport {
 
 /**
  * Writes the dump itself, decrypted and decompressed. The file (mode 0600) appears under its name only when every byte
- * was checked and is on the disk; an older file of that name is replaced at once. On failure nothing is left.
+ * was checked and is on the disk; an older file of that name is replaced at once. On failure nothing is left. A pipe or
+ * a device (`/dev/null`, `/dev/stdout`) is written to, never replaced, and a link is followed.
  */
 export async function restoreToFile(
+  archive: Archive,
+  path: string,
+  context: UseCaseContext,
+): Promise<FileRestoreReport> {
+  const existing = await stat(path).catch(() => null);
+  if (existing?.isDirectory() === true) throw new BackupError('storage', `cannot write "${path}": it is a folder`);
+  return existing === null || existing.isFile()
+    ? await restoreToRegularFile(archive, existing === null ? path : await realpath(path), context)
+    : await restoreToSpecialFile(archive, path, context);
+}
+
+async function restoreToRegularFile(
   archive: Archive,
   path: string,
   context: UseCaseContext,
@@ -35,6 +49,19 @@ export async function restoreToFile(
   }
 }
 
+async function restoreToSpecialFile(
+  archive: Archive,
+  path: string,
+  context: UseCaseContext,
+): Promise<FileRestoreReport> {
+  await archive.checkStored(context.signal);
+  return await readWhole(archive, context, async (body, signal) => {
+    await pipeline(body, createWriteStream(path), { signal }).catch((error: unknown) => {
+      throw toBackupError(error, 'storage', `cannot write "${path}"`);
+    });
+  });
+}
+
 /**
  * Writes the dump to an open stream. What was written cannot be taken back, so the stored bytes are checked before the
  * first one is written, where there is something to check them against.
@@ -45,9 +72,10 @@ export async function restoreToStream(
   context: UseCaseContext,
 ): Promise<FileRestoreReport> {
   await archive.checkStored(context.signal);
-  return await readWhole(archive, context, async (body) => {
-    await pipeline(body, stream, { end: false }).catch((error: unknown) => {
-      throw isBrokenPipe(error) ? new BackupError('storage', 'standard output was closed', { cause: error }) : error;
+  return await readWhole(archive, context, async (body, signal) => {
+    await pipeline(body, stream, { end: false, signal }).catch((error: unknown) => {
+      if (isBrokenPipe(error)) throw new BackupError('storage', 'standard output was closed', { cause: error });
+      throw toBackupError(error, 'storage', 'cannot write to standard output');
     });
   });
 }
@@ -55,12 +83,12 @@ export async function restoreToStream(
 async function readWhole(
   archive: Archive,
   context: UseCaseContext,
-  sink: (body: ByteStream) => Promise<void>,
+  sink: (body: ByteStream, signal: AbortSignal) => Promise<void>,
 ): Promise<FileRestoreReport> {
   const meter = new Meter();
   await runPipeline({ signal: context.signal }, async (signal) => {
     const { body } = await archive.open(signal);
-    await sink(meter.count(body));
+    await sink(meter.count(body), signal);
   });
   return { plainBytes: meter.bytes };
 }

@@ -10,12 +10,12 @@ import { createProgram } from './program.ts';
  * command that ran to its end makes it 0.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  ignoreClosedOutput();
   const output = new Output({ stdout: process.stdout, stderr: process.stderr });
   // Until the command line is understood; the command itself knows better.
   output.useJson(argv.includes('--json') || !isOff(process.env['LIBRELOG_BACKUP_JSON']));
   try {
     await createProgram(output).parseAsync(argv);
+    await output.finish();
     process.exitCode = 0;
   } catch (error) {
     process.exitCode = isHelp(error) ? exitCodeOfHelp(error, argv) : report(error, output);
@@ -35,13 +35,4 @@ function report(failure: unknown, output: Output): number {
   const error = toReportable(failure);
   output.failure(error);
   return errorKinds[error.kind].exitCode;
-}
-
-/** `… list | head -1` closes our output before we are done; that is its right. Writers of data look at it themselves. */
-function ignoreClosedOutput(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
 }

@@ -61,15 +61,14 @@ describe('environment variables', () => {
 });
 
 describe('the configuration file', () => {
-  const storeFrom = (story: Story) => ({
-    env: { LIBRELOG_BACKUP_STORE: '' },
-    config: `store: file://${story.storeFolder}\n`,
-  });
-
   it('gives settings to each command that knows them', async () => {
     const story = teller.story();
-    const { env, config } = storeFrom(story);
-    story.write('backup.yaml', `${config}database: small\nkey: [file:aes.key]\nformat: plain\ncompress: none\n`);
+    const env = { LIBRELOG_BACKUP_STORE: '' };
+    story.write(
+      'backup.yaml',
+      `store: ${story.storeUrl}
+database: small\nkey: [file:aes.key]\nformat: plain\ncompress: none\n`,
+    );
     await story.succeed('create --config backup.yaml', { env });
     assert.match(await story.succeed('show --config backup.yaml', { env }), /^format +plain$/m);
     assert.match(

@@ -69,12 +69,17 @@ export function startCli(args: readonly string[], options: CliOptions): RunningC
   };
 }
 
+/** No story takes this long; a program that hangs is a failure that must be seen. */
+const runTimeoutMs = 60_000;
+
 async function watch(pid: number, child: ChildProcess): Promise<CliRun> {
+  const timer = setTimeout(() => killGroup(pid), runTimeoutMs);
   const [stdout, stderr, [code, signal]] = await Promise.all([
     readText(child.stdout),
     readText(child.stderr),
     once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>,
   ]);
+  clearTimeout(timer);
   await waitUntil(() => !isGroupAlive(pid), `no process that the run (${pid}) has started is left`);
   return { code, signal, stdout, stderr };
 }
@@ -92,6 +97,10 @@ function isGroupAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+function killGroup(pid: number): void {
+  if (isGroupAlive(pid)) process.kill(-pid, 'SIGKILL');
 }
 
 /** Direct children; `/proc` is where Linux shows them. */
@@ -112,7 +121,7 @@ function parentOf(pid: number): number | null {
 
 /** In a process group of its own, it would not get the Ctrl-C that ends us. */
 function endWithUs(pid: number, child: ChildProcess): void {
-  const kill = () => void (isGroupAlive(pid) && process.kill(-pid, 'SIGKILL'));
+  const kill = () => killGroup(pid);
   process.once('exit', kill);
   child.once('exit', () => process.off('exit', kill));
 }

@@ -1,4 +1,4 @@
-import { errorKinds, type BackupError } from '../../core/backup-error.ts';
+import { BackupError, describeError, errorKinds } from '../../core/backup-error.ts';
 
 /** Where a command writes. Results go to `stdout`, everything else to `stderr`. */
 export interface OutputStreams {
@@ -14,9 +14,12 @@ export class Output {
   readonly streams: OutputStreams;
   #isJson = false;
   #hasResult = false;
+  #written: Promise<Error | null | undefined> = Promise.resolve(null);
 
   constructor(streams: OutputStreams) {
     this.streams = streams;
+    // Looked at by whoever writes; nobody else may be ended by it.
+    for (const stream of [streams.stdout, streams.stderr]) stream.on('error', () => {});
   }
 
   useJson(isJson: boolean): void {
@@ -27,7 +30,18 @@ export class Output {
   result(document: unknown, text: string): void {
     this.#hasResult = true;
     const body = this.#isJson ? JSON.stringify(document, null, 2) : text;
-    if (body !== '') this.streams.stdout.write(`${body}\n`);
+    if (body === '') return;
+    this.#written = new Promise((resolve) => void this.streams.stdout.write(`${body}\n`, resolve));
+  }
+
+  /**
+   * Settles when stdout has taken the result. `… list | head -1` closes it before we are done, which is its right; any
+   * other failure is `storage`.
+   */
+  async finish(): Promise<void> {
+    const error = await this.#written;
+    if (!error || ('code' in error && error.code === 'EPIPE')) return;
+    throw new BackupError('storage', `cannot write to standard output: ${describeError(error)}`, { cause: error });
   }
 
   /** Bytes are the result: nothing else may go to stdout. */
