@@ -110,7 +110,7 @@ async function storeArchive(run: Run): Promise<ManifestObject> {
     plainBytes: plain.bytes,
     storedBytes: stored.bytes,
     sha256: stored.sha256,
-    ...(receipt.version !== undefined && { version: receipt.version }),
+    ...(request.store.hasStableVersions && receipt.version !== undefined && { version: receipt.version }),
   };
   await confirm(run, object);
   return object;

@@ -25,6 +25,8 @@ export function openFileStore(root: string, url: string): ObjectStore {
 
 class FileStore implements ObjectStore {
   readonly url: string;
+  /** Inode numbers are this machine's alone. */
+  readonly hasStableVersions = false;
   readonly #root: string;
 
   constructor(root: string, url: string) {

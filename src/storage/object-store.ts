@@ -51,6 +51,8 @@ export interface GetOptions {
 export interface ObjectStore extends AsyncDisposable {
   /** The address as the user gave it, without secrets; for messages and the manifest. */
   readonly url: string;
+  /** Whether `version` means the same to everyone who opens the store, so that it is worth recording. */
+  readonly hasStableVersions: boolean;
   put(key: string, body: ByteStream, options?: PutOptions): Promise<StoredObject>;
   get(key: string, options?: GetOptions): ByteStream;
   head(key: string, options?: { readonly signal?: AbortSignal }): Promise<StoredObject | null>;

@@ -47,6 +47,7 @@ export async function openS3Store(
 }
 
 class S3Store implements ObjectStore {
+  readonly hasStableVersions = true;
   readonly #calls: S3Calls;
   readonly #memoryBytes: number;
 

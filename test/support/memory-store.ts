@@ -16,6 +16,7 @@ interface Content {
  */
 export class MemoryStore implements ObjectStore {
   readonly url: string = 'memory:';
+  readonly hasStableVersions = true;
   readonly #contents = new Map<string, Content>();
   #puts = 0;
 
