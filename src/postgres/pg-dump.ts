@@ -33,6 +33,8 @@ export function startPgDump(
 ): PgDumpProcess {
   const { tool, plan, connection } = run;
   const client = startClientProcess(tool, { args: plan.args, connection, ...options });
+  // When a child exits before anybody reads, Node throws its output away, unless somebody listens like this.
+  client.stdout.on('readable', () => {});
   return {
     output: readDump(client, plan, options.signal),
     get warnings() {
