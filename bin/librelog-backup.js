@@ -15,9 +15,14 @@ if (major < 24 || (major === 24 && minor < 20)) {
   // Only proven success sets it to 0: a promise that never settles must not look like one.
   process.exitCode = 70;
   import('../dist/cli/main.js').then(
-    (cli) => cli.main(process.argv),
+    (cli) => cli.main(process.argv).then(exitWhenInterrupted),
     (error) => {
       process.stderr.write('librelog-backup: cannot start: ' + error.message + '\n');
     },
   );
+}
+
+/** Otherwise Node waits for a reader of our output that takes nothing more. */
+function exitWhenInterrupted() {
+  if (process.exitCode === 130 || process.exitCode === 143) process.exit();
 }

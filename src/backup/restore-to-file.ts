@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished } from 'node:stream/promises';
 import { BackupError, toBackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { Meter } from '../pipeline/meter.ts';
@@ -56,9 +56,13 @@ async function restoreToSpecialFile(
 ): Promise<FileRestoreReport> {
   await archive.checkStored(context.signal);
   return await readWhole(archive, context, async (body, signal) => {
-    await pipeline(body, createWriteStream(path), { signal }).catch((error: unknown) => {
+    const stream = createWriteStream(path).on('error', () => {});
+    try {
+      await writeAll(body, stream, signal);
+      await finished(stream.end());
+    } catch (error) {
       throw toBackupError(error, 'storage', `cannot write "${path}"`);
-    });
+    }
   });
 }
 
@@ -73,7 +77,7 @@ export async function restoreToStream(
 ): Promise<FileRestoreReport> {
   await archive.checkStored(context.signal);
   return await readWhole(archive, context, async (body, signal) => {
-    await pipeline(body, stream, { end: false, signal }).catch((error: unknown) => {
+    await writeAll(body, stream, signal).catch((error: unknown) => {
       if (isBrokenPipe(error)) throw new BackupError('storage', 'standard output was closed', { cause: error });
       throw toBackupError(error, 'storage', 'cannot write to standard output');
     });
@@ -91,6 +95,21 @@ async function readWhole(
     await sink(meter.count(body), signal);
   });
   return { plainBytes: meter.bytes };
+}
+
+/** `pipeline` would wait for a reader that takes nothing, aborted or not. */
+async function writeAll(body: ByteStream, stream: Writable, signal: AbortSignal): Promise<void> {
+  for await (const chunk of body) {
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = () => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      stream.write(chunk, (error) => {
+        signal.removeEventListener('abort', onAbort);
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  }
 }
 
 async function writeDurably(path: string, body: ByteStream): Promise<void> {
