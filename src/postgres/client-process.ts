@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable, Writable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackupError } from '../core/backup-error.ts';
 import { openClientAccess, secretTexts, type ClientAccess } from './client-access.ts';
@@ -22,6 +22,8 @@ export interface ClientProcessOptions {
   readonly connection?: Connection;
   /** Without it stdin is empty. */
   readonly withStdin?: boolean;
+  /** Open descriptor for stdout, whose `stdout` here is then empty. */
+  readonly stdoutTo?: number | undefined;
   /** Terminates the child. */
   readonly signal?: AbortSignal | undefined;
   /** Between SIGTERM and SIGKILL. */
@@ -31,6 +33,12 @@ export interface ClientProcessOptions {
 const defaultGraceMs = 5_000;
 /** A process that the child left behind may hold stderr open for ever. */
 const stderrAfterExitMs = 500;
+
+interface ClientTraits {
+  readonly secrets: readonly string[];
+  readonly graceMs: number;
+  readonly hasOwnStdout: boolean;
+}
 
 /**
  * A running client program. Its stdin is never closed by us except by `stdin.end()` and after its death: to psql, the
@@ -47,8 +55,9 @@ export class ClientProcess {
   readonly #graceMs: number;
   #exit: ClientExit | undefined;
 
-  constructor(tool: ClientTool, child: ChildProcess, traits: { secrets: readonly string[]; graceMs: number }) {
-    const { stdin, stdout, stderr } = child;
+  constructor(tool: ClientTool, child: ChildProcess, traits: ClientTraits) {
+    const { stdin, stderr } = child;
+    const stdout = traits.hasOwnStdout ? Readable.from([]) : child.stdout;
     // Without free descriptors a child gets no pipes.
     if (!stdin || !stdout || !stderr)
       throw new BackupError('postgres', `cannot start "${tool.path}": no free descriptors`);
@@ -100,6 +109,7 @@ export function startClientProcess(tool: ClientTool, options: ClientProcessOptio
   const client = new ClientProcess(tool, spawnClient(tool, options, access), {
     secrets: connection === undefined ? [] : secretTexts(connection),
     graceMs: options.graceMs ?? defaultGraceMs,
+    hasOwnStdout: options.stdoutTo !== undefined,
   });
   const terminate = () => void client.terminate();
   options.signal?.addEventListener('abort', terminate, { once: true });
@@ -117,7 +127,7 @@ function spawnClient(tool: ClientTool, options: ClientProcessOptions, access: Cl
   const args = [...options.args, ...(access === null ? [] : [access.argument])];
   const child = spawn(tool.path, args, {
     env: { ...clientEnvironment(process.env), ...access?.env },
-    stdio: ['pipe', 'pipe', 'pipe', ...(access?.descriptors ?? [])],
+    stdio: ['pipe', options.stdoutTo ?? 'pipe', 'pipe', ...(access?.descriptors ?? [])],
   });
   // Reported by exitOf, or by the lack of pipes.
   child.on('error', () => {});

@@ -3,6 +3,7 @@ import { startClientProcess, type ClientProcess } from './client-process.ts';
 import type { ClientTool } from './client-tools.ts';
 import type { Connection } from './connection.ts';
 import { createCompletionCheck } from './dump-completion.ts';
+import { openDataPipe, type DataPipe } from './data-pipe.ts';
 import type { DumpPlan } from './dump-plan.ts';
 import { hasSucceeded, toBrokenPromise, toToolFailure } from './tool-failure.ts';
 
@@ -32,22 +33,40 @@ export function startPgDump(
   options: StartPgDumpOptions = {},
 ): PgDumpProcess {
   const { tool, plan, connection } = run;
-  const client = startClientProcess(tool, { args: plan.args, connection, ...options });
-  // When a child exits before anybody reads, Node throws its output away, unless somebody listens like this.
-  client.stdout.on('readable', () => {});
+  const { signal } = options;
+  using opened = new DisposableStack();
+  const pipe = opened.use(openDataPipe());
+  const client = startClientProcess(tool, { args: plan.args, connection, stdoutTo: pipe?.writeEnd, ...options });
+  pipe?.closeWriteEnd();
+  opened.move();
+  const end = async (): Promise<void> => {
+    await client.terminate();
+    pipe?.[Symbol.dispose]();
+  };
+  const onAbort = (): void => void end();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  void client.exited.then(() => signal?.removeEventListener('abort', onAbort));
   return {
-    output: readDump(client, plan, options.signal),
+    output: readDump({ client, pipe, plan, end }, signal),
     get warnings() {
       return client.stderr.warnings;
     },
-    [Symbol.asyncDispose]: async () => await client.terminate(),
+    [Symbol.asyncDispose]: end,
   };
 }
 
-async function* readDump(client: ClientProcess, plan: DumpPlan, signal: AbortSignal | undefined): ByteStream {
+interface Dump {
+  readonly client: ClientProcess;
+  readonly pipe: DataPipe | null;
+  readonly plan: DumpPlan;
+  /** Ends the child, and closes the pipe, which somebody that the child left behind may hold open. */
+  readonly end: () => Promise<void>;
+}
+
+async function* readDump({ client, pipe, plan, end }: Dump, signal: AbortSignal | undefined): ByteStream {
   const check = createCompletionCheck(plan.format);
   try {
-    for await (const chunk of client.stdout as AsyncIterable<Buffer>) {
+    for await (const chunk of pipe?.output ?? (client.stdout as AsyncIterable<Buffer>)) {
       check.add(chunk);
       yield chunk;
     }
@@ -60,6 +79,6 @@ async function* readDump(client: ClientProcess, plan: DumpPlan, signal: AbortSig
     // What the end of the child does to its pipes is not the reason.
     throw signal?.aborted === true ? signal.reason : error;
   } finally {
-    await client.terminate();
+    await end();
   }
 }
