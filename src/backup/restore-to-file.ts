@@ -100,6 +100,7 @@ async function readWhole(
 /** `pipeline` would wait for a reader that takes nothing, aborted or not. */
 async function writeAll(body: ByteStream, stream: Writable, signal: AbortSignal): Promise<void> {
   for await (const chunk of body) {
+    signal.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
       const onAbort = () => reject(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });

@@ -147,7 +147,7 @@ export async function kindOf(path: string): Promise<'missing' | 'file' | 'folder
     if (stats.isDirectory()) return 'folder';
     return stats.isFile() ? 'file' : 'other';
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return 'missing';
+    if (isMissing(error)) return 'missing';
     throw error;
   }
 }
