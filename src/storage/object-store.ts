@@ -11,7 +11,7 @@ export interface StoredObject {
 }
 
 export interface PutOptions {
-  /** Fail with `conflict` when the key exists. A lost answer to our own put is not a conflict: contents are compared. */
+  /** Fail with `conflict` when the key exists. A lost answer to our own put is no conflict: a store knows its own object. */
   readonly createOnly?: boolean;
   /** Best guess of the final size, to choose the first part's size. The body may be shorter or longer. */
   readonly expectedSizeBytes?: number;
@@ -19,9 +19,9 @@ export interface PutOptions {
 }
 
 export interface GetOptions {
-  /** First byte wanted; 0 by default. */
+  /** First byte wanted; 0 by default. Behind the object's end there is nothing to read, which is no failure. */
   readonly start?: number;
-  /** Byte after the last one wanted; the object's end by default. */
+  /** Byte after the last one wanted; the object's end by default, and at most. */
   readonly end?: number;
   /** Read exactly this content (`StoredObject.version`), or fail with `integrity`. */
   readonly version?: string;
@@ -34,19 +34,21 @@ export interface GetOptions {
  *
  * - `put` stores the whole body or nothing: an object becomes visible only when every byte is durable, an existing
  *   object is replaced at once or stays as it was, and when the body throws or the signal aborts, nothing is left
- *   (unfinished parts aborted, temporary files removed) and the body's own error is thrown.
+ *   (unfinished parts aborted, temporary files removed) and the body's own error, or the signal's reason, is thrown. A
+ *   signal that aborts while the last request is under way comes too late: the `put` ends as that request does.
  * - `put` reads the body once, in order, keeps a bounded amount of it in memory, and does not keep a chunk after asking
  *   for the next one unless it copied it.
  * - `get` fails with `notFound` before the first byte when there is no such object; it ends only after the last byte
  *   asked for, and throws when the connection is cut for good. Transient faults are retried inside, at the exact byte.
- * - `head` answers `null` for "not there", never for "failed".
+ * - `head` answers `null` for "not there", never for "failed", and never when the bucket or folder itself is missing.
  * - `list` gives every visible object whose key starts with `prefix`, in any order, and no unfinished ones.
  * - `delete` is idempotent: a key that is not there is a success.
  * - Retries of transient faults belong to the implementation; the caller never repeats a call.
  *
  * Errors are `BackupError`s of kind `notFound` (no such object, bucket or folder), `access` (denied, or credentials
  * refused), `conflict` (`createOnly`), `integrity` (content changed under a pinned read), `storage` (all others: full,
- * unreachable, server error), whose message names the store and the object.
+ * unreachable, server error), whose message names the store and the object. A key that not every store can keep
+ * (`isObjectKey`) is a `bug`.
  */
 export interface ObjectStore extends AsyncDisposable {
   /** The address as the user gave it, without secrets; for messages and the manifest. */

@@ -128,7 +128,10 @@ function* splitRange(range: ByteRange, pieceBytes: number): Iterable<ByteRange> 
 /** The body of an answer ended or failed before its first byte. */
 class CutOff extends Error {}
 
-/** Fills `buffer` from `body` and gives the number of bytes that came before it ended or broke: at least one. */
+/**
+ * Fills `buffer` from `body` and gives the number of bytes that came before it ended or broke: at least one. The body is
+ * read to its end even when the buffer is full: leaving earlier would close the connection, and cost a new one.
+ */
 async function receive(body: ByteStream, buffer: Buffer): Promise<number> {
   let filled = 0;
   try {
@@ -136,7 +139,6 @@ async function receive(body: ByteStream, buffer: Buffer): Promise<number> {
       const piece = chunk.subarray(0, buffer.byteLength - filled);
       buffer.set(piece, filled);
       filled += piece.byteLength;
-      if (filled === buffer.byteLength) break;
     }
   } catch (error) {
     if (filled === 0) throw new CutOff('cut off', { cause: error });

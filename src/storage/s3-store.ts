@@ -22,13 +22,14 @@ import { defaultTimings, defaultUploadMemoryBytes, type OpenContext } from './st
 import type { StoreUrl } from './store-url.ts';
 
 const maxPartsInFlight = 8;
-const rangeBytes = 8 * 1024 * 1024;
+// Larger or more ranges are no faster than a restore can use, and leave more buffers to the garbage collector.
+const rangeBytes = 4 * 1024 * 1024;
 const maxRangesInFlight = 4;
 const maxKeysPerDelete = 1000;
 
 /**
  * Objects in a bucket of Amazon S3 or a compatible server. Bodies go out in one request when they end within the first
- * part, otherwise as a multipart upload. Memory: `uploadMemoryBytes` for each `put` (see `uploadInParts`), 32 MiB for
+ * part, otherwise as a multipart upload. Memory: `uploadMemoryBytes` for each `put` (see `uploadInParts`), 16 MiB for
  * each `get`.
  */
 export async function openS3Store(

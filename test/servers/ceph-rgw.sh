@@ -64,6 +64,8 @@ keyring = $dir/keyring
 ms mon client mode = crc
 rgw frontends = beast endpoint=127.0.0.1:$rgw_port tcp_nodelay=1
 rgw crypt require ssl = false
+rgw gc obj min wait = 1
+rgw gc processor period = 2
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = testkey-1=$(head -c 32 /dev/urandom | base64)
 SETTINGS
