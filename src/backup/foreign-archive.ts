@@ -7,6 +7,7 @@ import { detectFormat, type FileFormat } from '../crypto/detect-format.ts';
 import { decompress } from '../pipeline/decompress.ts';
 import { holdLastChunk } from '../pipeline/hold-last-chunk.ts';
 import type { Archive, OpenArchive } from './archive.ts';
+import { nameDamage } from './name-damage.ts';
 import { openOpenPgpDecryption, type DecryptionRequest } from './open-decryption.ts';
 import { readPassphraseOf, readUnlockers } from './read-secrets.ts';
 import type { UseCaseContext } from './use-case-context.ts';
@@ -48,8 +49,10 @@ async function openLayers(file: ByteStream, opening: Opening): Promise<OpenArchi
   for (let layer = 0; layer < maxLayers; layer += 1) {
     const { head, stream } = await peekStream(current, headBytes);
     const format = detectFormat(head);
-    if (format === 'pg-custom') return { format: 'custom', body: holdLastChunk()(stream) };
-    if (format === 'pg-plain-sql') return { format: 'plain', body: holdLastChunk()(stream) };
+    if (format === 'pg-custom' || format === 'pg-plain-sql') {
+      const body = nameDamage(`"${opening.path}"`, holdLastChunk()(stream));
+      return { format: format === 'pg-custom' ? 'custom' : 'plain', body };
+    }
     current = await openLayer(format, stream, opening);
   }
   throw new BackupError('integrity', `"${opening.path}" has too many layers`);

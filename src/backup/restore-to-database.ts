@@ -69,6 +69,8 @@ async function restoreInto(
   const stall = { meter, timeoutMs: target.stallTimeoutMs, what: `"${archive.name}"` };
   const { warnings } = await runPipeline({ signal: context.signal, stall }, async (signal) => {
     const { format, body } = await archive.open(signal);
+    // A script may commit on its way, which cannot be undone.
+    if (format === 'plain') await archive.checkStored(signal);
     const run = { archive, target: { ...target, connection }, server, context: { ...context, signal } };
     return await feeders[format](meter.count(body), run);
   });

@@ -7,6 +7,7 @@ import { decompress } from '../pipeline/decompress.ts';
 import { holdLastChunk } from '../pipeline/hold-last-chunk.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { Archive } from './archive.ts';
+import { nameDamage } from './name-damage.ts';
 import type { BackupDecryption } from './open-decryption.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -58,7 +59,8 @@ function readArchive(
   const decrypt = decryption.decrypter.decrypt({ backupId: manifest.id, objectName: object.name });
   const unpack = decompress(manifest.compression.method, context.cores);
   const plain = unpack(decrypt(readStored({ store, manifest, object }, signal)));
-  return holdLastChunk({ name: objectKey(manifest, object.name), sizeBytes: object.plainBytes })(plain);
+  const name = objectKey(manifest, object.name);
+  return nameDamage(`object "${name}"`, holdLastChunk({ name, sizeBytes: object.plainBytes })(plain));
 }
 
 async function drain(stream: ByteStream): Promise<void> {

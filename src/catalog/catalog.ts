@@ -1,4 +1,4 @@
-import { BackupError, toBackupError } from '../core/backup-error.ts';
+import { BackupError } from '../core/backup-error.ts';
 import { collect, streamOf, type ByteStream } from '../core/byte-stream.ts';
 import { isBackupId } from './backup-id.ts';
 import { parseManifest, type Manifest } from './manifest.ts';
@@ -93,24 +93,41 @@ export class Catalog {
     const entries: CatalogEntry[] = [];
     for (let start = 0; start < names.length; start += readsInFlight) {
       const batch = names.slice(start, start + readsInFlight);
-      entries.push(...(await Promise.all(batch.map(async (name) => await this.#read(name)))));
+      const read = await Promise.all(batch.map(async (name) => await this.#readIfThere(name)));
+      entries.push(...read.filter((entry) => entry !== null));
     }
     return entries;
   }
 
+  /** `null`: deleted since it was listed. */
+  async #readIfThere(name: BackupName): Promise<CatalogEntry | null> {
+    try {
+      return await this.#read(name);
+    } catch (error) {
+      if (error instanceof BackupError && error.kind === 'notFound') return null;
+      throw error;
+    }
+  }
+
+  /** Failures of the store are thrown; what is wrong with the manifest itself is the entry's problem. */
   async #read(name: BackupName): Promise<CatalogEntry> {
     const key = objectKey(name, manifestName);
-    const bytes = await collect(this.#store.get(key), maxManifestBytes);
     try {
-      const manifest = parseManifest(bytes, key);
+      const manifest = parseManifest(await collect(this.#store.get(key), maxManifestBytes), key);
       if (manifest.id !== name.id || manifest.label !== name.label) {
         throw new BackupError('integrity', `manifest "${key}" belongs to backup ${manifest.label}/${manifest.id}`);
       }
       return { ...name, manifest, problem: null };
     } catch (error) {
-      return { ...name, manifest: null, problem: toBackupError(error, 'integrity', `cannot read manifest "${key}"`) };
+      if (!(error instanceof BackupError) || error.kind !== 'integrity') throw error;
+      return { ...name, manifest: null, problem: nameManifest(key, error) };
     }
   }
+}
+
+function nameManifest(key: string, problem: BackupError): BackupError {
+  if (problem.message.includes(key)) return problem;
+  return new BackupError('integrity', `cannot read manifest "${key}": ${problem.message}`, { cause: problem });
 }
 
 interface BackupName {
