@@ -94,6 +94,12 @@ describe('--output', () => {
     assert.match(run.stdout, new RegExp(`^${sha256} `, 'm'));
   });
 
+  it('into a device that is full fails, and leaves it a device', async () => {
+    const run = await story.run(`restore --label small ${aesKey} --output /dev/full`);
+    assertFailure(run, { code: 20, message: /^cannot write "\/dev\/full": .*no space/i, hint: null });
+    assert.ok(lstatSync('/dev/full').isCharacterDevice());
+  });
+
   it('through a link writes the file it leads to, and leaves it a link', async () => {
     const file = story.write('real', 'before');
     symlinkSync(file, join(story.folder, 'link'));

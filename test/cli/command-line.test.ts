@@ -141,3 +141,12 @@ describe('--dry-run', () => {
     assertNothingBelow(story.storeFolder);
   });
 });
+
+it('an older Node gets one clear sentence', async () => {
+  const story = teller.story();
+  const older = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.19.2' } });`;
+  const run = await story.run('list', { env: { NODE_OPTIONS: `--require=${story.write('older.cjs', older)}` } });
+  assert.equal(run.code, 3);
+  assert.equal(run.stdout, '');
+  assert.equal(run.stderr, 'librelog-backup: needs Node >= 24.20, and this is 20.19.2\n');
+});

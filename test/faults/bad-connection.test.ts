@@ -137,6 +137,20 @@ describe('a database that may not be read', () => {
     await assertNoSession(teller.cluster, 'small');
   });
 
+  it('because a table is locked is not waited for longer than told', async () => {
+    const story = teller.story();
+    const other = await teller.cluster.connect('small');
+    try {
+      await other.query('BEGIN; LOCK TABLE people');
+      const run = await story.run(`create -d small ${aesKey} --lock-wait-timeout 100ms`);
+      assertFailure(run, { code: 10, message: /^pg_dump failed .*people/, hint: /lock wait timeout/ });
+    } finally {
+      await other.end();
+    }
+    assertNothingBelow(story.storeFolder);
+    await assertNoSession(teller.cluster, 'small');
+  });
+
   it('or written is not restored into, and stays empty', async () => {
     await teller.cluster.createDatabase('locked');
     const env = { PGUSER: 'reader', PGPASSWORD: 'reads nothing' };

@@ -198,7 +198,6 @@ describe('the wrong key', () => {
       const commands = [
         `verify --level decrypt ${open}`,
         `restore ${open} --target ${story.target}`,
-        `restore ${open} --output out.dump`,
         `decrypt ${story.objectPath(backup)} ${open} --output out.dump`,
       ];
       for (const command of commands) {

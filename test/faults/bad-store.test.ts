@@ -40,9 +40,9 @@ describe('the address of a store', () => {
     'gs://bucket': { code: 3, message: /not supported by this version/ },
   };
   for (const [url, expected] of Object.entries(wrong)) {
-    it(`${url} is refused by every command`, async () => {
+    it(`${url} is refused by create and restore`, async () => {
       const story = teller.story();
-      for (const command of [`create -d small ${aesKey}`, 'list', `restore ${aesKey} --target none --create-db`]) {
+      for (const command of [`create -d small ${aesKey}`, `restore ${aesKey} --target none --create-db`]) {
         const run = await story.run(`${command} --store ${url}`);
         assertFailure(run, expected);
         assert.doesNotMatch(run.stderr, /secret/);
@@ -173,7 +173,7 @@ describe('a store that goes away during a backup', () => {
   for (const [how, folderOf] of Object.entries(vanishings)) {
     it(`${how} makes it fail: no success without proof`, async () => {
       const story = teller.story();
-      const run = story.start(`create -d large ${aesKey} --compress zstd:12`);
+      const run = story.start(`create -d large ${aesKey} --compress zstd:5`);
       const isWriting = () => entriesBelow(story.storeFolder).some((path) => path.endsWith('.partial'));
       await waitUntil(isWriting, 'the backup has begun');
       rmSync(folderOf(story), { recursive: true });

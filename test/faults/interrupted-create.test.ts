@@ -23,7 +23,7 @@ after(async () => await teller[Symbol.asyncDispose]());
 
 /** Starts a backup that takes some seconds, and comes back when a part of it is in the store. */
 async function startMidDump(story: Story, how = aesKey): Promise<RunningCli> {
-  const run = story.start(`create -d large ${how} --compress zstd:12`);
+  const run = story.start(`create -d large ${how} --compress zstd:9`);
   const isWriting = () =>
     entriesBelow(story.storeFolder).some((path) => statSync(path).isFile() && statSync(path).size > 0);
   await waitUntil(isWriting, 'the backup has written something');
