@@ -4,6 +4,7 @@ import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ByteStream } from '../core/byte-stream.ts';
+import { clientEnvironment } from './client-environment.ts';
 
 /** Large enough that what each chunk costs on its way no longer counts. */
 const blockBytes = 1024 * 1024;
@@ -31,7 +32,7 @@ export function openDataPipe(): DataPipe | null {
   const folder = mkdtempSync(join(tmpdir(), 'librelog-backup-'));
   try {
     const path = join(folder, 'pipe');
-    execFileSync('mkfifo', ['-m', '600', path], { stdio: 'ignore' });
+    execFileSync('mkfifo', ['-m', '600', path], { stdio: 'ignore', env: clientEnvironment(process.env) });
     // Without O_NONBLOCK each open would wait for the other.
     const readEnd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     return new FifoPipe(readEnd, openSync(path, constants.O_WRONLY));

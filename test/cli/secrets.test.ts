@@ -22,7 +22,7 @@ let env: Record<string, string>;
 
 before(async () => {
   teller = await openStoryTeller();
-  await createSmallDatabase(teller.cluster, 'small');
+  await createSmallDatabase(teller.cluster, 'small', { scale: 100 });
   await teller.cluster.query('postgres', `CREATE ROLE keeper SUPERUSER LOGIN PASSWORD '${secrets.databasePassword}'`);
   story = teller.story();
   env = {

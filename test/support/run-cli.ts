@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { childrenOf } from './child-processes.ts';
 import { waitUntil } from './wait-until.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -101,22 +102,6 @@ function isGroupAlive(pid: number): boolean {
 
 function killGroup(pid: number): void {
   if (isGroupAlive(pid)) process.kill(-pid, 'SIGKILL');
-}
-
-/** Direct children; `/proc` is where Linux shows them. */
-function childrenOf(pid: number): number[] {
-  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return all.map(Number).filter((candidate) => parentOf(candidate) === pid);
-}
-
-function parentOf(pid: number): number | null {
-  try {
-    // The second field, the program's name in parentheses, may hold anything.
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ');
-    return Number(fields?.[1]);
-  } catch {
-    return null;
-  }
 }
 
 /** In a process group of its own, it would not get the Ctrl-C that ends us. */
