@@ -22,8 +22,7 @@ function packagedNode() {
   const install = ['install', '--no-save', '--ignore-scripts', `${platform}@${wanted}`];
   const npm = spawnSync('npm', install, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
   if (npm.status === 0 && existsSync(fallback)) return fallback;
-  process.stderr.write(`node24: this needs Node >= 24.20, and the npm package ${platform}@${wanted} cannot be had\n`);
-  process.exit(1);
+  throw new Error(`this needs Node >= 24.20, and the npm package ${platform}@${wanted} cannot be had`);
 }
 
 const node = isSupported(process.versions.node) ? process.execPath : packagedNode();
@@ -31,4 +30,4 @@ const env = { ...process.env, PATH: `${join(node, '..')}:${process.env.PATH}` };
 const run = spawnSync(node, process.argv.slice(2), { stdio: 'inherit', env });
 if (run.error) throw run.error;
 if (run.signal) process.kill(process.pid, run.signal);
-process.exit(run.status ?? 1);
+process.exitCode = run.status ?? 1;
