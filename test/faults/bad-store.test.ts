@@ -128,6 +128,7 @@ describe('a store that refuses writing', () => {
       const before = entriesBelow(story.storeFolder);
       chmodSync(folderOf(story), 0o500);
       const run = await story.run(`create -d small ${aesKey} --label ${label}`, { wrapper: withoutRootRights });
+      chmodSync(folderOf(story), 0o700);
       assertFailure(run, { code: 22, message: /^cannot store .*: permission denied$/, hint: /right/ });
       assert.deepEqual(entriesBelow(story.storeFolder), before);
     });
@@ -151,6 +152,7 @@ describe('a store that refuses writing', () => {
     const backup = await story.create('small');
     chmodSync(dirname(story.manifestPath(backup)), 0o500);
     const run = await story.run(`delete ${backup.id} --yes`, { wrapper: withoutRootRights });
+    chmodSync(dirname(story.manifestPath(backup)), 0o700);
     assertFailure(run, { code: 22, message: /^cannot delete .*manifest\.json.*: permission denied$/, hint: /right/ });
     assert.match(await story.succeed('verify'), /^verified/);
   });
