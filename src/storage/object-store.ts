@@ -1,4 +1,6 @@
 import type { ByteStream } from '../core/byte-stream.ts';
+import type { ObjectLock } from '../core/object-lock.ts';
+import type { ServerEncryption } from '../core/server-encryption.ts';
 
 /** What a store knows of one object. */
 export interface StoredObject {
@@ -8,6 +10,10 @@ export interface StoredObject {
   readonly modifiedAt: Date;
   /** Names exactly this content: the vendor's version id or ETag. Reads pinned to it never mix two contents. */
   readonly version?: string;
+  /** How the store keeps it encrypted, as the store itself says. From `put` and `head`; `list` does not know. */
+  readonly serverEncryption?: ServerEncryption;
+  /** What keeps it from being deleted. From `put` and `head`, where the store says and the credentials may know. */
+  readonly lock?: ObjectLock;
 }
 
 export interface PutOptions {
@@ -43,12 +49,15 @@ export interface GetOptions {
  * - `head` answers `null` for "not there", never for "failed", and never when the bucket or folder itself is missing.
  * - `list` gives every visible object whose key starts with `prefix`, in any order, and no unfinished ones.
  * - `delete` is idempotent: a key that is not there is a success.
+ * - Server-side encryption, lock, class and tags are settings of the store and go with every `put`. What was asked for is
+ *   compared with what the server then says of the object: a difference removes it again and fails with `policy`.
  * - Retries of transient faults belong to the implementation; the caller never repeats a call.
  *
  * Errors are `BackupError`s of kind `notFound` (no such object, bucket or folder), `access` (denied, or credentials
- * refused), `conflict` (`createOnly`), `integrity` (content changed under a pinned read), `storage` (all others: full,
- * unreachable, server error), whose message names the store and the object. A key that not every store can keep
- * (`isObjectKey`) is a `bug`.
+ * refused), `conflict` (`createOnly`), `integrity` (content changed under a pinned read), `key` (the customer's key for
+ * server-side encryption is missing, wrong or refused), `policy` (the server did not apply what was asked for, or a lock
+ * forbids the deletion), `config` (a setting this server cannot have), `storage` (all others: full, unreachable, server
+ * error), whose message names the store and the object. A key that not every store can keep (`isObjectKey`) is a `bug`.
  */
 export interface ObjectStore extends AsyncDisposable {
   /** The address as the user gave it, without secrets; for messages and the manifest. */

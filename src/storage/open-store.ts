@@ -1,3 +1,4 @@
+import { BackupError } from '../core/backup-error.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { StoreDeps, StoreSettings } from './store-settings.ts';
 import { parseStoreUrl } from './store-url.ts';
@@ -14,5 +15,8 @@ export async function openStore(text: string, settings: StoreSettings, deps: Sto
       return (await import('./file-store.ts')).openFileStore(url.path, text);
     case 's3':
       return await (await import('./s3-store.ts')).openS3Store(url, { text, settings, deps });
+    case 'az':
+    case 'gs':
+      throw new BackupError('config', `${url.scheme}:// is not supported by this version`);
   }
 }

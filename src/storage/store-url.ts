@@ -6,12 +6,15 @@ import { hasControlCharacter, isObjectKey } from './object-key.ts';
 /** The address of a store, taken apart. `path` is absolute; `prefix` has no slash at either end and may be empty. */
 export type StoreUrl =
   | { readonly scheme: 'file'; readonly path: string }
-  | { readonly scheme: 's3'; readonly bucket: string; readonly prefix: string };
+  | { readonly scheme: 's3'; readonly bucket: string; readonly prefix: string }
+  | { readonly scheme: 'az'; readonly account: string; readonly container: string; readonly prefix: string }
+  | { readonly scheme: 'gs'; readonly bucket: string; readonly prefix: string };
 
-const hintForms = 'Give s3://BUCKET/PREFIX, file:///FOLDER, or a folder that begins with / or ./ .';
+const hintForms =
+  'Give s3://BUCKET/PREFIX, az://ACCOUNT/CONTAINER/PREFIX, gs://BUCKET/PREFIX, file:///FOLDER, or a folder that begins with / or ./ .';
 
 /**
- * Reads `s3://bucket/prefix`, `file:///folder`, and plain folders that begin with `/`, `./` or `../`. A prefix is taken
+ * Reads `s3://bucket/prefix`, `az://account/container/prefix`, `gs://bucket/prefix`, `file:///folder`, and plain folders that begin with `/`, `./` or `../`. A prefix is taken
  * as it stands (`%` and blanks included); a `file:` URL is percent-decoded. Everything else fails with `config`, in a
  * message that never repeats what could be a credential.
  */
@@ -28,8 +31,8 @@ const parsers: ReadonlyMap<string, (rest: string) => StoreUrl> = new Map(
   Object.entries({
     file: parseFileUrl,
     s3: parseS3Url,
-    az: () => unsupported('az', 'Azure Blob Storage'),
-    gs: () => unsupported('gs', 'Google Cloud Storage'),
+    az: parseAzureUrl,
+    gs: parseGcsUrl,
   }),
 );
 
@@ -51,32 +54,56 @@ function parseFileUrl(rest: string): StoreUrl {
 }
 
 function parseS3Url(rest: string): StoreUrl {
-  const [, authority = '', tail = ''] = /^\/\/([^/?#]*)(.*)$/.exec(rest) ?? [];
-  if (authority.includes('@')) {
-    throw invalid('it contains credentials', 'Give credentials by environment variables or an AWS profile.');
+  const { authority, path } = splitAuthority(rest, 'Give credentials by environment variables or an AWS profile.');
+  return { scheme: 's3', bucket: checkedBucket(authority), prefix: checkedPrefix(path) };
+}
+
+/** Names as "Naming and Referencing Containers, Blobs, and Metadata" of the Azure documentation allows them. */
+function parseAzureUrl(rest: string): StoreUrl {
+  const { authority, path } = splitAuthority(rest, 'Give credentials by environment variables or a managed identity.');
+  const [container = '', ...prefix] = path.split('/');
+  if (authority === '') throw invalid('the storage account is missing');
+  if (!/^[a-z0-9]{3,24}$/.test(authority)) throw invalid(`${JSON.stringify(authority)} is not a storage account`);
+  if (container === '') throw invalid('the container is missing');
+  if (!/^(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*$/.test(container) && container !== '$root') {
+    throw invalid(`${JSON.stringify(container)} is not a container name`);
   }
-  refuseQuery(tail);
+  return { scheme: 'az', account: authority, container, prefix: checkedPrefix(prefix.join('/')) };
+}
+
+/** Names of buckets as Google's "Bucket naming requirements" allow them. */
+function parseGcsUrl(rest: string): StoreUrl {
+  const { authority, path } = splitAuthority(rest, 'Give credentials by GOOGLE_APPLICATION_CREDENTIALS.');
   if (authority === '') throw invalid('the bucket is missing');
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/.test(authority)) {
+  if (!/^(?=.{3,222}$)[a-z0-9][a-z0-9._-]*[a-z0-9]$/.test(authority)) {
     throw invalid(`${JSON.stringify(authority)} is not a bucket name`);
   }
-  const prefix = tail.replace(/^\//, '').replace(/\/$/, '');
-  if (prefix !== '' && !isObjectKey(prefix)) {
-    throw invalid(`${JSON.stringify(prefix)} is not a usable prefix`, 'Leave out empty segments, "." and "..".');
-  }
-  return { scheme: 's3', bucket: authority, prefix };
+  return { scheme: 'gs', bucket: authority, prefix: checkedPrefix(path) };
+}
+
+/** What stands before and behind the first slash of `//authority/path`. */
+function splitAuthority(rest: string, credentialsHint: string): { authority: string; path: string } {
+  const [, authority = '', tail = ''] = /^\/\/([^/?#]*)(.*)$/.exec(rest) ?? [];
+  if (authority.includes('@')) throw invalid('it contains credentials', credentialsHint);
+  refuseQuery(tail);
+  return { authority, path: tail.replace(/^\//, '').replace(/\/$/, '') };
+}
+
+function checkedBucket(name: string): string {
+  if (name === '') throw invalid('the bucket is missing');
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/.test(name)) return name;
+  throw invalid(`${JSON.stringify(name)} is not a bucket name`);
+}
+
+function checkedPrefix(prefix: string): string {
+  if (prefix === '' || isObjectKey(prefix)) return prefix;
+  throw invalid(`${JSON.stringify(prefix)} is not a usable prefix`, 'Leave out empty segments, "." and "..".');
 }
 
 /** Settings do not belong into the address, and a signed URL's query is a credential. */
 function refuseQuery(text: string): void {
   if (!/[?#]/.test(text)) return;
   throw invalid('it has a query string or a fragment', 'Give region, endpoint and the like as options.');
-}
-
-function unsupported(scheme: string, name: string): never {
-  throw new BackupError('config', `store URL is wrong: ${scheme}:// (${name}) is not supported by this version`, {
-    hint: hintForms,
-  });
 }
 
 function unknownScheme(scheme: string): never {
