@@ -5,6 +5,7 @@ import type { Compression } from '../core/compression.ts';
 import { productName, productVersion } from '../core/version.ts';
 import { compress } from '../pipeline/compress.ts';
 import { Digest } from '../pipeline/digest.ts';
+import { fanOut, type Branch } from '../pipeline/fan-out.ts';
 import { Meter } from '../pipeline/meter.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
 import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
@@ -14,14 +15,18 @@ import type { DumpRequest } from '../postgres/dump-plan.ts';
 import { startPgDump } from '../postgres/pg-dump.ts';
 import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
 import { openSession } from '../postgres/session.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore, StoredObject } from '../storage/object-store.ts';
+import { Destinations, type FailedDestination } from './destinations.ts';
 import { openEncryption, type BackupEncryption, type EncryptionRequest } from './open-encryption.ts';
 import { planBackup, type BackupPlan } from './plan-backup.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
 export interface CreateRequest {
   readonly connection: Connection;
-  readonly store: ObjectStore;
+  /** Where the backup goes; streamed once, whatever their number. */
+  readonly stores: readonly ObjectStore[];
+  /** Go on without a store that fails, as long as one is left; otherwise one failure is the backup's. */
+  readonly allowPartial: boolean;
   /** Folder of this database in the store; its name by default. */
   readonly label?: string | undefined;
   readonly dump: DumpRequest;
@@ -44,13 +49,26 @@ export interface DryRun {
   readonly server: ServerInfo;
 }
 
+/** The same backup in each of its stores: one id, one content; what the stores say of its objects may differ. */
+export interface CreatedBackup {
+  readonly copies: readonly BackupCopy[];
+  /** Stores that failed on the way, only with `allowPartial`. */
+  readonly failed: readonly FailedDestination[];
+}
+
+export interface BackupCopy {
+  /** Address of the store. */
+  readonly store: string;
+  readonly manifest: Manifest;
+}
+
 /**
  * Backs up one database. The backup exists from the moment its manifest is committed, which happens only after pg_dump
- * exited 0, every byte went through every stage and the store confirmed the object; on any failure before that nothing
+ * exited 0, every byte went through every stage and every store confirmed the object; on any failure before that nothing
  * is left. Errors: `key`, `config`, `postgres`, `conflict` (another create of this label is running), `storage` and its
  * kin, `interrupted`, `terminated`.
  */
-export async function createBackup(request: CreateRequest, context: UseCaseContext): Promise<Manifest | DryRun> {
+export async function createBackup(request: CreateRequest, context: UseCaseContext): Promise<CreatedBackup | DryRun> {
   warnAll(context, request.connection.warnings);
   using encryption = await openEncryption(request.encryption, request.compression, context);
   await using session = await openSession(request.connection, { applicationName: productName, signal: context.signal });
@@ -63,9 +81,9 @@ export async function createBackup(request: CreateRequest, context: UseCaseConte
   await using lock = await acquireLabelLock(session, plan.label);
   const signal = AbortSignal.any([context.signal, abortOn(lock.lost)]);
   const { connection } = session;
-  const run: Run = { request, connection, context: { ...context, signal }, plan, server, tool, encryption, startedAt };
-  const object = await storeArchive(run);
-  return await commit(run, object);
+  const destinations = new Destinations(request.stores, request.allowPartial);
+  const run = { request, destinations, connection, context: { ...context, signal }, plan, server, tool, encryption };
+  return await storeAndCommit({ ...run, startedAt });
 }
 
 /** Without its lock a backup must not go on: another one may have started. */
@@ -77,6 +95,7 @@ function abortOn(lost: Promise<BackupError>): AbortSignal {
 
 interface Run {
   readonly request: CreateRequest;
+  readonly destinations: Destinations;
   /** The very server that holds the lock. */
   readonly connection: Connection;
   readonly context: UseCaseContext;
@@ -87,8 +106,34 @@ interface Run {
   readonly startedAt: Date;
 }
 
-async function storeArchive(run: Run): Promise<ManifestObject> {
-  const { request, context, plan, server } = run;
+/** The archive, which is the same in every store, and what each store says of it. */
+interface StoredArchive {
+  readonly facts: Omit<ManifestObject, 'version' | 'serverEncryption' | 'lock'>;
+  readonly receipts: ReadonlyMap<ObjectStore, StoredObject>;
+}
+
+async function storeAndCommit(run: Run): Promise<CreatedBackup> {
+  const { context, destinations } = run;
+  const written = new Set<ObjectStore>();
+  try {
+    const archive = await storeArchive(run, written);
+    const manifests = await destinations.forEach(context.signal, async (store, signal) => {
+      const object = toManifestObject(archive, store);
+      await confirm(run, { store, object, signal });
+      return await commit(run, { store, object, signal });
+    });
+    const { failed } = destinations;
+    for (const { store, error } of failed) if (written.has(store)) await removeFrom(store, run, error);
+    return { copies: [...manifests].map(([store, manifest]) => ({ store: store.url, manifest })), failed };
+  } catch (error) {
+    for (const store of written) await removeFrom(store, run, error);
+    throw error;
+  }
+}
+
+/** Streams the dump into every store; those that have the whole object are added to `written`. */
+async function storeArchive(run: Run, written: Set<ObjectStore>): Promise<StoredArchive> {
+  const { request, context, plan, server, destinations } = run;
   const identity = { backupId: plan.id, objectName: plan.objectName };
   const plain = new Meter();
   const stored = new Digest();
@@ -96,52 +141,59 @@ async function storeArchive(run: Run): Promise<ManifestObject> {
   const squeeze = compress(request.compression, context.cores);
   const encrypt = run.encryption.encrypter.encrypt(identity);
   const stall = { meter: plain, timeoutMs: request.stallTimeoutMs, what: 'pg_dump' };
-  const receipt = await runPipeline({ signal: context.signal, stall }, async (signal) => {
+  const receipts = await runPipeline({ signal: context.signal, stall }, async (signal) => {
     await using dump = startPgDump({ tool: run.tool, plan: plan.dump, connection: run.connection }, { signal });
     const body = stored.measure(encrypt(squeeze(plain.count(dump.output))));
-    const options = { createOnly: true, expectedSizeBytes: server.sizeBytes, signal };
-    const receipt = await request.store.put(plan.objectKey, body, options);
+    const branches = fanOut(body, destinations.live.length);
+    const receipts = await destinations.forEach(signal, async (store, signal, index) => {
+      // A store that fails before it reads must not hold up the others.
+      await using branch = branches[index] as Branch;
+      const options = { createOnly: true, expectedSizeBytes: server.sizeBytes, signal };
+      const receipt = await store.put(plan.objectKey, branch, options);
+      written.add(store);
+      return receipt;
+    });
     warnAll(context, dump.warnings);
-    return receipt;
+    return receipts;
   });
-  const object: ManifestObject = {
-    name: plan.objectName,
-    role: 'archive',
-    plainBytes: plain.bytes,
-    storedBytes: stored.bytes,
-    sha256: stored.sha256,
-    ...(request.store.hasStableVersions && receipt.version !== undefined && { version: receipt.version }),
+  const facts = { plainBytes: plain.bytes, storedBytes: stored.bytes, sha256: stored.sha256 };
+  return { facts: { name: plan.objectName, role: 'archive', ...facts }, receipts };
+}
+
+function toManifestObject({ facts, receipts }: StoredArchive, store: ObjectStore): ManifestObject {
+  const { version, serverEncryption, lock } = receipts.get(store) ?? {};
+  return {
+    ...facts,
+    ...(store.hasStableVersions && version !== undefined && { version }),
+    ...(serverEncryption !== undefined && { serverEncryption }),
+    ...(lock !== undefined && { lock }),
   };
-  await confirm(run, object);
-  return object;
+}
+
+interface Copy {
+  readonly store: ObjectStore;
+  readonly object: ManifestObject;
+  readonly signal: AbortSignal;
 }
 
 /** Asks the store what it has: the put's own answer is not enough to bet a company on. */
-async function confirm(run: Run, object: ManifestObject): Promise<void> {
-  const { request, context, plan } = run;
-  const found = await request.store.head(plan.objectKey, { signal: context.signal });
+async function confirm({ plan }: Run, { store, object, signal }: Copy): Promise<void> {
+  const found = await store.head(plan.objectKey, { signal });
   if (found?.sizeBytes === object.storedBytes) return;
   const size = found === null ? 'nothing' : `${found.sizeBytes} bytes`;
-  const error = new BackupError(
+  throw new BackupError(
     'storage',
-    `store "${request.store.url}" has ${size} under "${plan.objectKey}", not ${object.storedBytes} bytes`,
+    `store "${store.url}" has ${size} under "${plan.objectKey}", not ${object.storedBytes} bytes`,
   );
-  await removeAll(run, error);
-  throw error;
 }
 
-async function commit(run: Run, object: ManifestObject): Promise<Manifest> {
-  const { request, context } = run;
-  try {
-    const unsealed = describeBackup(run, object);
-    const manifest = { ...unsealed, seal: await run.encryption.seal(unsealed) };
-    context.signal.throwIfAborted();
-    await new Catalog(request.store).commit(manifest);
-    return manifest;
-  } catch (error) {
-    await removeAll(run, error);
-    throw error;
-  }
+/** The signal is heeded until the commit begins: its outcome must not stay unknown. */
+async function commit(run: Run, { store, object, signal }: Copy): Promise<Manifest> {
+  const unsealed = describeBackup(run, object);
+  const manifest = { ...unsealed, seal: await run.encryption.seal(unsealed) };
+  signal.throwIfAborted();
+  await new Catalog(store).commit(manifest);
+  return manifest;
 }
 
 function describeBackup(
@@ -176,11 +228,11 @@ function describeBackup(
  * Leaves nothing of a failed backup. The manifest goes first: its put may have succeeded although its answer was lost,
  * and a backup must not outlive its objects. Runs to its end even when interrupted.
  */
-async function removeAll({ request, plan, context }: Run, reason: unknown): Promise<void> {
+async function removeFrom(store: ObjectStore, { plan, context }: Run, reason: unknown): Promise<void> {
   try {
-    await new Catalog(request.store).delete(plan);
+    await new Catalog(store).delete(plan);
   } catch (error) {
-    const fields = { backup: plan.id, reason: describeError(reason), problem: describeError(error) };
+    const fields = { backup: plan.id, store: store.url, reason: describeError(reason), problem: describeError(error) };
     context.log.warn(fields, 'cannot remove what a failed backup left behind; it is not listed and can be deleted');
   }
 }

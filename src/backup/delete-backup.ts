@@ -1,11 +1,13 @@
-import { Catalog, type CatalogEntry } from '../catalog/catalog.ts';
+import { Catalog, objectKey, type CatalogEntry } from '../catalog/catalog.ts';
 import { BackupError } from '../core/backup-error.ts';
+import { describeActiveLock } from '../core/object-lock.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 
 export interface DeleteRequest {
   readonly store: ObjectStore;
   readonly id: string;
   readonly label?: string | undefined;
+  readonly now: Date;
 }
 
 export interface DeletedBackup {
@@ -14,8 +16,10 @@ export interface DeletedBackup {
 }
 
 /**
- * Deletes one backup, its manifest first. A damaged one can be deleted too. `confirm` is asked with the backup's full
- * name and throws to refuse. Errors: `notFound`, `usage` (the id exists under several labels), those of the store.
+ * Deletes one backup, its manifest first. A damaged one can be deleted too; one of which an object is locked or held
+ * stays whole, also where the store itself would hide it behind a delete marker. `confirm` is asked with the backup's
+ * full name and throws to refuse. Errors: `notFound`, `usage` (the id exists under several labels), `policy` (locked),
+ * those of the store.
  */
 export async function deleteBackup(
   request: DeleteRequest,
@@ -24,9 +28,20 @@ export async function deleteBackup(
   const catalog = new Catalog(request.store);
   const entries = (await catalog.list({ label: request.label })).filter(({ id }) => id === request.id);
   const { label, id } = single(entries, request);
+  await assertUnlocked(request, { label, id });
   await confirm(`${label}/${id}`);
   await catalog.delete({ label, id });
   return { label, id };
+}
+
+async function assertUnlocked({ store, now }: DeleteRequest, backup: DeletedBackup): Promise<void> {
+  for await (const { key } of store.list(objectKey(backup, ''))) {
+    const problem = describeActiveLock((await store.head(key))?.lock, now);
+    if (problem === null) continue;
+    throw new BackupError('policy', `cannot delete backup "${backup.label}/${backup.id}": "${key}" is ${problem}`, {
+      hint: 'Wait until the lock ends, or have somebody lift it who may.',
+    });
+  }
 }
 
 function single(entries: readonly CatalogEntry[], { store, id }: DeleteRequest): CatalogEntry {

@@ -1,6 +1,8 @@
 import { z } from 'zod/v3';
 import { BackupError } from '../core/backup-error.ts';
 import { compressionSchema } from '../core/compression-schema.ts';
+import { objectLockSchema } from '../core/object-lock.ts';
+import { serverEncryptionSchema } from '../core/server-encryption.ts';
 import { wrappedKeySchema } from '../core/wrapped-key.ts';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
@@ -40,6 +42,10 @@ const objectSchema = z
     sha256: sha256Hex,
     /** The store's version id, where it keeps versions. */
     version: z.string().optional(),
+    /** How the store said it keeps the object encrypted, after the upload. */
+    serverEncryption: serverEncryptionSchema.optional(),
+    /** What the store said keeps the object from being deleted, after the upload. */
+    lock: objectLockSchema.optional(),
   })
   .strict();
 

@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
-import { BackupError } from '../core/backup-error.ts';
-import type { ObjectStore } from '../storage/object-store.ts';
 import type { CommandContext } from './context.ts';
 import type { Output } from './output/output.ts';
-import { isOff, type CommonOptions, type KeyOptions, type StoreOptions } from './options.ts';
+import type { CommonOptions, KeyOptions } from './option-groups.ts';
+import { isOff } from './options.ts';
 import type { DecryptionRequest } from '../backup/open-decryption.ts';
 
 type Run<Options> = (options: Options, context: CommandContext, args: readonly string[]) => Promise<void>;
@@ -58,28 +57,6 @@ async function applyConfig(command: Command): Promise<void> {
       command.setOptionValueWithSource(name, value, 'config');
     }
   }
-}
-
-/** Opens the store that the options name, and closes it after `use`. */
-export async function withStore<Result>(
-  options: StoreOptions,
-  use: (store: ObjectStore) => Promise<Result>,
-): Promise<Result> {
-  if (options.store === undefined) {
-    throw new BackupError('usage', 'no store given', { hint: 'Say where backups are with --store URL.' });
-  }
-  const { openStore } = await import('../storage/open-store.ts');
-  await using store = await openStore(options.store, {
-    uploadMemoryBytes: options.uploadMemory * 1024 * 1024,
-    s3: {
-      checksumMode: options.checksumMode,
-      ...(options.s3Region !== undefined && { region: options.s3Region }),
-      ...(options.s3Endpoint !== undefined && { endpoint: options.s3Endpoint }),
-      ...(options.s3PathStyle !== undefined && { forcePathStyle: options.s3PathStyle }),
-      ...(options.caFile !== undefined && { caFile: options.caFile }),
-    },
-  });
-  return await use(store);
 }
 
 /** What the options offer to open a backup with. */

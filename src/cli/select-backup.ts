@@ -1,6 +1,6 @@
 import type { BackupSelector } from '../catalog/catalog.ts';
 import { BackupError } from '../core/backup-error.ts';
-import type { SelectOptions } from './options.ts';
+import type { SelectOptions } from './option-groups.ts';
 
 /** Which backup the arguments mean: an id, `latest`, or the newest one at `--at`. Errors: `usage`. */
 export function toSelector(id: string | undefined, options: SelectOptions & { readonly at?: string }): BackupSelector {

@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod/v3';
 import { BackupError } from '../core/backup-error.ts';
+import { lockModes } from '../core/object-lock.ts';
 
 const text = z.string().min(1);
+const count = z.number().int().positive();
 const texts = z.union([text, z.array(text).min(1)]).transform((value) => (typeof value === 'string' ? [value] : value));
 
 /** Every setting of a configuration file: the long options of the commands, in camel case. */
@@ -10,7 +12,7 @@ const configSchema = z
   .object({
     database: texts.optional(),
     label: text.optional(),
-    store: text.optional(),
+    store: texts.optional(),
     encrypt: z.enum(['openpgp', 'aes-256']).optional(),
     recipient: texts.optional(),
     key: texts.optional(),
@@ -35,7 +37,29 @@ const configSchema = z
     s3PathStyle: z.boolean().optional(),
     checksumMode: z.enum(['auto', 'when-required']).optional(),
     caFile: text.optional(),
-    uploadMemory: text.optional(),
+    sseCKey: text.optional(),
+    azureEndpoint: z.string().url().optional(),
+    azureCustomerKey: text.optional(),
+    gcsEndpoint: z.string().url().optional(),
+    gcsCustomerKey: text.optional(),
+    uploadMemory: count.optional(),
+    uploadRate: count.optional(),
+    sse: z.enum(['sse-s3', 'sse-kms', 'dsse-kms', 'sse-c']).optional(),
+    sseKmsKey: text.optional(),
+    sseKmsContext: texts.optional(),
+    sseBucketKey: z.boolean().optional(),
+    azureEncryptionScope: text.optional(),
+    gcsKmsKey: text.optional(),
+    requireSse: z.boolean().optional(),
+    lock: z.enum(lockModes).optional(),
+    lockFor: text.optional(),
+    legalHold: z.boolean().optional(),
+    s3StorageClass: text.optional(),
+    s3MaxParts: count.optional(),
+    azureTier: text.optional(),
+    gcsStorageClass: text.optional(),
+    tag: texts.optional(),
+    allowPartial: z.boolean().optional(),
     logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).optional(),
     logFormat: z.enum(['pretty', 'json']).optional(),
   })

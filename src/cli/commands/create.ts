@@ -1,7 +1,6 @@
 import { Command } from 'commander';
-import type { CreateRequest, DryRun } from '../../backup/create-backup.ts';
+import type { CreatedBackup, CreateRequest, DryRun } from '../../backup/create-backup.ts';
 import type { EncryptionRequest } from '../../backup/open-encryption.ts';
-import type { Manifest } from '../../catalog/manifest.ts';
 import type { DumpFilters } from '../../postgres/dump-plan.ts';
 import { BackupError } from '../../core/backup-error.ts';
 import { parseCompression } from '../../core/compression.ts';
@@ -11,11 +10,14 @@ import { toReportable } from '../failure.ts';
 import { describeCreated } from '../output/describe-backup.ts';
 import { toErrorDocument, type Output } from '../output/output.ts';
 import { showProgress } from '../output/progress.ts';
-import { addOptions, listOption, option, parseCount, type CommonOptions, type StoreOptions } from '../options.ts';
+import { addOptions, type CommonOptions } from '../option-groups.ts';
+import { listOption, option, parseCount } from '../options.ts';
 import { readConnection } from '../read-connection.ts';
-import { runWith, withStore } from '../run-command.ts';
+import { runWith } from '../run-command.ts';
+import type { StoreOptions, UploadOptions } from '../store-options.ts';
+import { withStores } from '../with-store.ts';
 
-interface CreateOptions extends CommonOptions, StoreOptions {
+interface CreateOptions extends CommonOptions, StoreOptions, UploadOptions {
   readonly database?: readonly string[];
   readonly label?: string;
   readonly encrypt?: 'openpgp' | 'aes-256';
@@ -37,6 +39,7 @@ interface CreateOptions extends CommonOptions, StoreOptions {
   readonly lockWaitTimeout?: string;
   readonly stallTimeout: string;
   readonly pgBin?: string;
+  readonly allowPartial?: boolean;
   readonly dryRun?: boolean;
 }
 
@@ -65,23 +68,24 @@ export function createCommand(output: Output): Command {
     .addOption(option('--lock-wait-timeout <time>', "give up on a table's lock after so long"))
     .addOption(option('--stall-timeout <time>', 'give up when pg_dump is silent for so long').default('1h'))
     .addOption(option('--pg-bin <folder>', "where PostgreSQL's client tools are"))
+    .addOption(option('--allow-partial', 'go on without a store that fails, and end with exit code 60'))
     .addOption(option('--dry-run', 'connect and plan, write nothing'));
-  addOptions(command, 'store', 'common');
+  addOptions(command, 'store', 'upload', 'common');
   return runWith<CreateOptions>({ command, output }, runCreate);
 }
 
 /** One database's outcome; `database` is `null` for the one that PG* variables name. */
 type Outcome = { readonly database: string | null } & (
-  | { readonly result: Manifest | DryRun; readonly error: null }
+  | { readonly result: CreatedBackup | DryRun; readonly error: null }
   | { readonly result: null; readonly error: BackupError }
 );
 
 async function runCreate(options: CreateOptions, context: CommandContext, args: readonly string[]): Promise<void> {
   const settings = { ...toSettings(options, args), encryption: toEncryptionRequest(options) };
-  await withStore(options, async (store) => {
+  await withStores({ options, context }, async (stores) => {
     const outcomes: Outcome[] = [];
     for (const database of options.database ?? [null]) {
-      outcomes.push(await createOne(database, { ...settings, store }, context));
+      outcomes.push(await createOne(database, { ...settings, stores }, context));
       if (context.signal.aborted) break;
     }
     conclude(outcomes, context.output);
@@ -108,19 +112,43 @@ async function createOne(
   }
 }
 
-/** One failure alone is the command's failure; some among several are `partial`. */
+/** One failure alone is the command's failure; some among several databases or stores are `partial`. */
 function conclude(outcomes: readonly Outcome[], output: Output): void {
-  const created = outcomes.flatMap(({ result }) => (result === null ? [] : [result]));
-  const failed = outcomes.filter((outcome) => outcome.error !== null);
-  const [first] = failed;
-  if (first !== undefined && outcomes.length === 1) throw first.error;
-  const failures = failed.map(({ database, error }) => ({ database, error: toErrorDocument(error) }));
-  const text = created.map(describeCreated).join('\n');
-  output.result(failed.length === 0 ? { backups: created } : { backups: created, failures }, text);
-  if (first === undefined) return;
-  for (const { error } of failed) output.failure(error);
-  if (created.length === 0) throw first.error;
-  throw new BackupError('partial', `${failed.length} of ${outcomes.length} databases failed`);
+  const results = outcomes.flatMap(({ result }) => (result === null ? [] : [result]));
+  const [failure] = outcomes.flatMap(({ error }) => error ?? []);
+  if (failure !== undefined && outcomes.length === 1) throw failure;
+  const failures = outcomes.flatMap(listFailures);
+  const text = results.map(describeCreated).join('\n');
+  const documents = failures.map((failed) => ({ ...failed, error: toErrorDocument(failed.error) }));
+  const backups = results.flatMap(toDocuments);
+  output.result(failures.length === 0 ? { backups } : { backups, failures: documents }, text);
+  for (const { error } of failures) output.failure(error);
+  if (failures.length === 0) return;
+  if (failure !== undefined && results.length === 0) throw failure;
+  throw new BackupError('partial', describePartial(outcomes));
+}
+
+interface Failure {
+  readonly database: string | null;
+  /** The store that failed while others went on; `null`: the whole backup failed. */
+  readonly store: string | null;
+  readonly error: BackupError;
+}
+
+function listFailures({ database, result, error }: Outcome): Failure[] {
+  if (error !== null) return [{ database, store: null, error }];
+  if ('plan' in result) return [];
+  return result.failed.map((failed) => ({ database, store: failed.store.url, error: failed.error }));
+}
+
+function toDocuments(result: CreatedBackup | DryRun): readonly object[] {
+  return 'plan' in result ? [result] : result.copies.map(({ store, manifest }) => ({ ...manifest, store }));
+}
+
+function describePartial(outcomes: readonly Outcome[]): string {
+  const failed = outcomes.filter(({ error }) => error !== null).length;
+  if (failed > 0) return `${failed} of ${outcomes.length} databases failed`;
+  return 'some stores failed; the backup is in the others';
 }
 
 function toEncryptionRequest(options: CreateOptions): EncryptionRequest {
@@ -150,7 +178,7 @@ function misplaced(flag: string, method: string): BackupError {
 function toSettings(
   options: CreateOptions,
   args: readonly string[],
-): Omit<CreateRequest, 'connection' | 'store' | 'encryption'> {
+): Omit<CreateRequest, 'connection' | 'stores' | 'encryption'> {
   return {
     label: options.label,
     dump: {
@@ -162,6 +190,7 @@ function toSettings(
     compression: parseCompression(options.compress),
     binDir: options.pgBin,
     stallTimeoutMs: parseDuration(options.stallTimeout),
+    allowPartial: options.allowPartial === true,
     isDryRun: options.dryRun === true,
   };
 }

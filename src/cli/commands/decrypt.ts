@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { formatBytes } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
-import { addOptions, option, type CommonOptions, type KeyOptions } from '../options.ts';
+import { addOptions, type CommonOptions, type KeyOptions } from '../option-groups.ts';
+import { option } from '../options.ts';
 import { runWith, toDecryptionRequest } from '../run-command.ts';
 import { writeArchive } from '../write-archive.ts';
 

@@ -1,8 +1,11 @@
 import { Command } from 'commander';
 import { BackupError } from '../../core/backup-error.ts';
 import type { Output } from '../output/output.ts';
-import { addOptions, option, type CommonOptions, type SelectOptions, type StoreOptions } from '../options.ts';
-import { runWith, withStore } from '../run-command.ts';
+import { addOptions, type CommonOptions, type SelectOptions } from '../option-groups.ts';
+import { option } from '../options.ts';
+import { runWith } from '../run-command.ts';
+import type { StoreOptions } from '../store-options.ts';
+import { withStore } from '../with-store.ts';
 
 interface DeleteOptions extends CommonOptions, StoreOptions, SelectOptions {
   readonly yes?: boolean;
@@ -23,8 +26,8 @@ export function deleteCommand(output: Output): Command {
     }
     const { deleteBackup } = await import('../../backup/delete-backup.ts');
     const { confirm } = await import('../output/confirm.ts');
-    await withStore(options, async (store) => {
-      const request = { store, id, label: options.label };
+    await withStore({ options, context }, async (store) => {
+      const request = { store, id, label: options.label, now: context.now() };
       const deleted = await deleteBackup(
         request,
         async (name) => await confirm(`Delete backup ${name} for good?`, options.yes === true),

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import type { Output } from '../output/output.ts';
-import { addOptions, option, parseCount, type CommonOptions } from '../options.ts';
+import { addOptions, type CommonOptions } from '../option-groups.ts';
+import { option, parseCount } from '../options.ts';
 import { runWith } from '../run-command.ts';
 
 export function keysCommand(output: Output): Command {

@@ -3,8 +3,10 @@ import type { CatalogEntry } from '../../catalog/catalog.ts';
 import { BackupError } from '../../core/backup-error.ts';
 import { describeList } from '../output/describe-backup.ts';
 import { toErrorDocument, type Output } from '../output/output.ts';
-import { addOptions, type CommonOptions, type SelectOptions, type StoreOptions } from '../options.ts';
-import { runWith, withStore } from '../run-command.ts';
+import { addOptions, type CommonOptions, type SelectOptions } from '../option-groups.ts';
+import { runWith } from '../run-command.ts';
+import type { StoreOptions } from '../store-options.ts';
+import { withStore } from '../with-store.ts';
 
 type ListOptions = CommonOptions & StoreOptions & SelectOptions;
 
@@ -13,7 +15,7 @@ export function listCommand(output: Output): Command {
   addOptions(command, 'store', 'select', 'common');
   return runWith<ListOptions>({ command, output }, async (options, context) => {
     const { Catalog } = await import('../../catalog/catalog.ts');
-    await withStore(options, async (store) => {
+    await withStore({ options, context }, async (store) => {
       const entries = await new Catalog(store).list({ label: options.label });
       context.output.result({ backups: entries.map(toDocument) }, describeList(entries));
       const damaged = entries.filter((entry) => entry.problem !== null).length;

@@ -7,17 +7,12 @@ import type { CommandContext } from '../context.ts';
 import { formatBytes } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
 import { showProgress } from '../output/progress.ts';
-import {
-  addOptions,
-  listOption,
-  option,
-  type CommonOptions,
-  type KeyOptions,
-  type SelectOptions,
-  type StoreOptions,
-} from '../options.ts';
+import { addOptions, type CommonOptions, type KeyOptions, type SelectOptions } from '../option-groups.ts';
+import { listOption, option } from '../options.ts';
 import { readConnection } from '../read-connection.ts';
-import { runWith, toDecryptionRequest, withStore } from '../run-command.ts';
+import { runWith, toDecryptionRequest } from '../run-command.ts';
+import type { StoreOptions } from '../store-options.ts';
+import { withStore } from '../with-store.ts';
 import { toSelector } from '../select-backup.ts';
 import { writeArchive } from '../write-archive.ts';
 
@@ -67,7 +62,7 @@ async function runRestore(options: RestoreOptions, context: CommandContext, args
     return;
   }
   const { openBackup } = await import('../../backup/open-backup.ts');
-  await withStore(options, async (store) => {
+  await withStore({ options, context }, async (store) => {
     using backup = await openBackup({ store, selector: toSelector(args[0], options), keys }, context);
     await restoreArchive(backup.archive, backup.manifest, { options, context });
   });

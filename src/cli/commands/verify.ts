@@ -2,15 +2,11 @@ import { Command } from 'commander';
 import type { VerifyLevel, VerifyReport } from '../../backup/verify-backup.ts';
 import { formatBytes } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
-import {
-  addOptions,
-  option,
-  type CommonOptions,
-  type KeyOptions,
-  type SelectOptions,
-  type StoreOptions,
-} from '../options.ts';
-import { runWith, toDecryptionRequest, withStore } from '../run-command.ts';
+import { addOptions, type CommonOptions, type KeyOptions, type SelectOptions } from '../option-groups.ts';
+import { option } from '../options.ts';
+import { runWith, toDecryptionRequest } from '../run-command.ts';
+import type { StoreOptions } from '../store-options.ts';
+import { withStore } from '../with-store.ts';
 import { toSelector } from '../select-backup.ts';
 
 interface VerifyOptions extends CommonOptions, StoreOptions, SelectOptions, KeyOptions {
@@ -32,7 +28,7 @@ export function verifyCommand(output: Output): Command {
   return runWith<VerifyOptions>({ command, output }, async (options, context, args) => {
     const { Catalog } = await import('../../catalog/catalog.ts');
     const { verifyBackup } = await import('../../backup/verify-backup.ts');
-    await withStore(options, async (store) => {
+    await withStore({ options, context }, async (store) => {
       const manifest = await new Catalog(store).find(toSelector(args[0], options));
       const keys = toDecryptionRequest(options);
       const request = { store, manifest, level: options.level, keys, binDir: options.pgBin };

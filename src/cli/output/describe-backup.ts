@@ -1,14 +1,24 @@
-import type { DryRun } from '../../backup/create-backup.ts';
+import type { CreatedBackup, DryRun } from '../../backup/create-backup.ts';
 import type { CatalogEntry } from '../../catalog/catalog.ts';
-import type { EncryptionDescription, Manifest } from '../../catalog/manifest.ts';
+import type { EncryptionDescription, Manifest, ManifestObject } from '../../catalog/manifest.ts';
+import type { ObjectLock } from '../../core/object-lock.ts';
+import type { ServerEncryption } from '../../core/server-encryption.ts';
 import { formatBytes, formatDuration, formatTable } from './format.ts';
 
-/** One line per backup made, or what a dry run decided. */
-export function describeCreated(result: Manifest | DryRun): string {
+/** One line per backup made and store that has it, or what a dry run decided. */
+export function describeCreated(result: CreatedBackup | DryRun): string {
   if ('plan' in result) return describeDryRun(result);
-  const { plainBytes, storedBytes } = sumSizes(result);
-  const took = formatDuration(Date.parse(result.finishedAt) - Date.parse(result.startedAt));
-  return `created ${result.label}/${result.id}: ${formatBytes(plainBytes)} stored as ${formatBytes(storedBytes)} in ${took}`;
+  const { copies } = result;
+  return copies
+    .map(({ store, manifest }) => describeCopy(manifest, copies.length > 1 ? ` in ${store}` : ''))
+    .join('\n');
+}
+
+function describeCopy(manifest: Manifest, place: string): string {
+  const { plainBytes, storedBytes } = sumSizes(manifest);
+  const took = formatDuration(Date.parse(manifest.finishedAt) - Date.parse(manifest.startedAt));
+  const sizes = `${formatBytes(plainBytes)} stored as ${formatBytes(storedBytes)}`;
+  return `created ${manifest.label}/${manifest.id}${place}: ${sizes} in ${took}`;
 }
 
 function describeDryRun({ plan, tool, server }: DryRun): string {
@@ -48,12 +58,33 @@ export function describeManifest(manifest: Manifest): string {
     ['compression', manifest.compression.method],
     ['encryption', describeEncryption(manifest.encryption)],
     ['seal', describeSeal(manifest)],
-    ...objects.map((object) => [
-      'object',
-      `${object.name}: ${formatBytes(object.plainBytes)} stored as ${formatBytes(object.storedBytes)}, SHA-256 ${object.sha256}`,
-    ]),
+    ...objects.flatMap(describeObject),
   ];
   return facts.map(([name = '', value = '']) => `${name.padEnd(12)} ${value}`).join('\n');
+}
+
+function describeObject(object: ManifestObject): [string, string][] {
+  const { name, plainBytes, storedBytes, sha256, serverEncryption, lock } = object;
+  const sizes = `${formatBytes(plainBytes)} stored as ${formatBytes(storedBytes)}`;
+  return [
+    ['object', `${name}: ${sizes}, SHA-256 ${sha256}`],
+    ['at rest', describeServerEncryption(serverEncryption)],
+    ...(lock === undefined ? [] : [['lock', describeLock(lock)] satisfies [string, string]]),
+  ];
+}
+
+function describeServerEncryption(encryption: ServerEncryption | undefined): string {
+  if (encryption === undefined) return 'the store said nothing of encryption of its own';
+  const { method, ...facts } = encryption;
+  return [method, ...Object.entries(facts).map(([name, value]) => `${name} ${value}`)].join(', ');
+}
+
+function describeLock({ retention, legalHold }: ObjectLock): string {
+  const parts = [
+    ...(retention === undefined ? [] : [`${retention.mode} until ${retention.until}`]),
+    ...(legalHold ? ['legal hold'] : []),
+  ];
+  return parts.length === 0 ? 'none' : parts.join(', ');
 }
 
 function describeEncryption(encryption: EncryptionDescription): string {
