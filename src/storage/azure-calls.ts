@@ -66,7 +66,11 @@ export class AzureCalls {
   async head(key: string, signal?: AbortSignal): Promise<BlobGetPropertiesResponse | null> {
     const request = async (): Promise<BlobGetPropertiesResponse | null> => {
       try {
-        return await this.blob(key).getProperties(this.reading(signal));
+        const found = await this.blob(key).getProperties(this.reading(signal));
+        if (found.blobType !== undefined) return found;
+        throw new BackupError('config', `cannot look at ${this.describe(key)}: the endpoint is no blob service`, {
+          hint: 'Correct the endpoint.',
+        });
       } catch (error) {
         if (azureErrorCode(error) === 'BlobNotFound') return null;
         throw error;

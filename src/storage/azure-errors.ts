@@ -154,6 +154,11 @@ const meaningByCode: ReadonlyMap<string, Meaning> = new Map<string, Meaning>(
     InvalidAuthenticationInfo: refused,
     InvalidResourceName: { kind: 'config', reason: 'the server does not accept the name' },
     ServerBusy: busy,
+    PARSE_ERROR: {
+      kind: 'storage',
+      reason: 'its answer was cut off, or is not that of a blob service',
+      hint: 'Check the endpoint and the network.',
+    },
   }),
 );
 

@@ -4,7 +4,7 @@ import { BackupError, describeError } from '../core/backup-error.ts';
 import type { LockRequest, ObjectLock } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
 import { hiddenIfDenied, type AzureCalls } from './azure-calls.ts';
-import { azureErrorCode } from './azure-errors.ts';
+import { azureErrorCode, azureErrorStatus } from './azure-errors.ts';
 import {
   describeProperties,
   encryptionDifference,
@@ -131,6 +131,7 @@ export class AzurePut implements PartTarget<StoredObject> {
    */
   async settle(request: Promise<PutAnswer>, sizeBytes: number, lock: ObjectLock | undefined): Promise<StoredObject> {
     const answer = await request.catch(async (error: unknown): Promise<PutAnswer | null> => {
+      if (lock !== undefined && isUnexplained(error)) throw this.#lockRefused(error);
       await this.#assertOwn(error);
       return null;
     });
@@ -219,6 +220,13 @@ export class AzurePut implements PartTarget<StoredObject> {
     return found.metadata?.[putIdMetadata] !== undefined && !this.#isOwn(found);
   }
 
+  #lockRefused(cause: unknown): BackupError {
+    return new BackupError('config', `cannot ${this.action}: the server refuses it with a lock`, {
+      hint: 'Enable versioning and version-level immutability for the container, or ask for no lock.',
+      cause,
+    });
+  }
+
   #alreadyThere(): BackupError {
     return new BackupError('conflict', `cannot ${this.action}: it is there already`);
   }
@@ -277,6 +285,15 @@ class AzurePartUpload implements PartUpload<StoredObject> {
 /** Manifests stay in the account's default tier, so that they can always be read. */
 function isManifest(key: string): boolean {
   return key.split('/').at(-1) === 'manifest.json';
+}
+
+/**
+ * Whether the service refused a request for a reason of which nothing more is known. The code with which it refuses a
+ * lock in a container without version-level immutability is not documented.
+ */
+function isUnexplained(error: unknown): boolean {
+  const isRefusal = [400, 409].includes(azureErrorStatus(error) ?? 0) && azureErrorCode(error) !== 'InvalidBlockList';
+  return isRefusal && error instanceof BackupError && error.kind === 'storage';
 }
 
 function md5(bytes: Uint8Array): Buffer {

@@ -126,9 +126,10 @@ class AzureStore implements ObjectStore {
     });
     let continuationToken: string | undefined;
     do {
-      const pages = blobs.byPage(continuationToken === undefined ? {} : { continuationToken });
+      const from = continuationToken === undefined ? {} : { continuationToken };
       // A page that failed ends its iterator, so every attempt has its own.
-      const { value: page } = await this.#calls.run(`list "${this.url}"`, async () => await pages.next(), options);
+      const request = async () => await blobs.byPage(from).next();
+      const { value: page } = await this.#calls.run(`list "${this.url}"`, request, options);
       yield* this.#objectsOf(page.segment.blobItems);
       continuationToken = page.continuationToken || undefined;
     } while (continuationToken !== undefined);

@@ -19,7 +19,8 @@ for (const [name, chosen] of Object.entries(settings)) {
   testObjectStore(`azure, ${name}`, {
     open: async () => await double.open(randomUUID(), chosen),
     openMissing: async () => await double.openAddress('az://librelogdouble/no-such-container/prefix', chosen),
-    // Blocks of failed uploads stay with the service by its nature: see azure-blocks in test/unit.
+    // Blocks of failed uploads stay with the service by its nature: see `AzurePut` and storage-azure-put.test.ts.
     leftovers: async () => [],
+    largeBytes: 20 * 1024 * 1024 + 17,
   });
 }

@@ -41,15 +41,22 @@ export function headerOf({ headers }: AzureRequest, name: string): string | unde
   return Array.isArray(value) ? value.join(',') : value;
 }
 
+export interface Authority {
+  readonly account: string;
+  readonly accountKey: string;
+  /** The server's clock. */
+  readonly nowMs: number;
+}
+
 /** Fails as the service does unless the request is signed ("Authorize with Shared Key"), timely, and names its version. */
-export function checkAuthorized(request: AzureRequest, account: string, accountKey: string): void {
+export function checkAuthorized(request: AzureRequest, { account, accountKey, nowMs }: Authority): void {
   if (!/^\d{4}-\d\d-\d\d$/.test(headerOf(request, 'x-ms-version') ?? '')) {
     throw new AzureFailure(400, 'InvalidHeaderValue');
   }
   const authorization = headerOf(request, 'authorization');
   if (authorization === undefined) throw new AzureFailure(401, 'NoAuthenticationInformation');
   const date = Date.parse(headerOf(request, 'x-ms-date') ?? '');
-  if (!(Math.abs(date - Date.now()) < 15 * 60_000)) {
+  if (!(Math.abs(date - nowMs) < 15 * 60_000)) {
     throw new AzureFailure(
       403,
       'AuthenticationFailed',

@@ -78,6 +78,17 @@ export class AzureDouble implements AsyncDisposable {
     return await openStore(address, { ...settings, azure }, { timings: impatient, ...deps, env });
   }
 
+  /** Forgets blobs, blocks, faults and misbehaviour. */
+  reset(): void {
+    Object.assign(this.behaviour, { takesLocks: false, keepsVersions: false, onlyScope: undefined });
+    this.behaviour.ignores.clear();
+    this.blobs.blobs.clear();
+    this.blobs.uncommitted.clear();
+    this.requests.length = 0;
+    this.#faults.length = 0;
+    this.clockLagMs = 0;
+  }
+
   /**
    * The next request whose line (`PUT /account/container/name?comp=block`) matches is not served: this error of the
    * service is the answer, with these headers.
@@ -130,7 +141,7 @@ export class AzureDouble implements AsyncDisposable {
 
   #serve(request: AzureRequest): AzureAnswer {
     try {
-      checkAuthorized(request, account, this.key);
+      checkAuthorized(request, { account, accountKey: this.key, nowMs: Date.now() - this.clockLagMs });
       const [, , named, ...rest] = request.url.pathname.split('/').map(decodeURIComponent);
       if (named !== container) throw new AzureFailure(404, 'ContainerNotFound');
       const name = rest.join('/');
