@@ -1,6 +1,5 @@
 import type { TokenCredential } from '@azure/identity';
 import { ContainerClient, newPipeline, StorageSharedKeyCredential } from '@azure/storage-blob';
-import { BackupError } from '../core/backup-error.ts';
 import { findAzureAccess, type AzureAccess } from './azure-credentials.ts';
 import { createHttpAgent, readAuthorities } from './http-agent.ts';
 import type { AzureSettings, StoreDeps, StoreTimings } from './store-settings.ts';
@@ -63,11 +62,7 @@ function withDeadline(credential: TokenCredential, timeoutMs: number): TokenCred
     getToken: async (scopes, options) => {
       const { promise: late, reject } = Promise.withResolvers<never>();
       const timer = setTimeout(() => {
-        reject(
-          new BackupError('access', 'no access token in time from the identity service', {
-            hint: 'Check the identity of this machine, and that its identity service can be reached.',
-          }),
-        );
+        reject(Object.assign(new Error('no access token in time'), { name: 'IdentityTimeoutError' }));
       }, timeoutMs);
       try {
         return await Promise.race([credential.getToken(scopes, options), late]);

@@ -46,6 +46,11 @@ const noIdentity: Meaning = {
   reason: 'no credentials found, or they were refused',
   hint: 'Set AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or give this machine an identity.',
 };
+const silentIdentity: Meaning = {
+  kind: 'access',
+  reason: 'no access token in time from the identity service',
+  hint: 'Check the identity of this machine, and that its identity service can be reached.',
+};
 const noContainer: Meaning = {
   kind: 'notFound',
   reason: 'the container does not exist',
@@ -82,6 +87,11 @@ const wrongTier: Meaning = {
   kind: 'config',
   reason: 'the account does not have this access tier',
   hint: 'Choose another access tier.',
+};
+const strange: Meaning = {
+  kind: 'storage',
+  reason: 'the answer was cut off, or is not that of a blob service',
+  hint: 'Check the endpoint and the network.',
 };
 const leased: Meaning = { kind: 'storage', reason: 'somebody holds a lease on it', hint: 'Release the lease.' };
 const foreignType: Meaning = {
@@ -154,11 +164,7 @@ const meaningByCode: ReadonlyMap<string, Meaning> = new Map<string, Meaning>(
     InvalidAuthenticationInfo: refused,
     InvalidResourceName: { kind: 'config', reason: 'the server does not accept the name' },
     ServerBusy: busy,
-    PARSE_ERROR: {
-      kind: 'storage',
-      reason: 'its answer was cut off, or is not that of a blob service',
-      hint: 'Check the endpoint and the network.',
-    },
+    PARSE_ERROR: strange,
   }),
 );
 
@@ -217,38 +223,47 @@ export function toAzureError(error: unknown, action: string): BackupError {
 
 function meaningOf(failure: Failure): Meaning {
   const { name, code, status } = failure;
+  if (name === 'IdentityTimeoutError') return silentIdentity;
   if (identityErrors.has(name)) return noIdentity;
+  // How the SDK meets answers that lack what every answer of the service has.
+  if (name === 'RangeError' || name === 'TypeError') return strange;
+  if (status === 403 && isSasExpired(failure)) return expired;
   if (code === 'AuthenticationFailed') return whyNotAuthenticated(failure);
-  const named = meaningByCode.get(code);
-  if (named !== undefined) return named;
-  if (/EncryptionScope/.test(code)) return noScope;
+  const byStatus = status === undefined ? undefined : meaningByStatus[status];
+  return (
+    meaningByCode.get(code) ??
+    (/EncryptionScope/.test(code) ? noScope : byStatus) ??
+    connectionMeaning(failure) ?? { kind: 'storage', reason: textOf(failure) }
+  );
+}
+
+function connectionMeaning({ code, message }: Failure): Meaning | null {
   if (isNetworkFault(code) || code === 'REQUEST_SEND_ERROR') {
     return {
       kind: 'storage',
-      reason: `cannot reach the server: ${failure.message}`,
+      reason: `cannot reach the server: ${message}`,
       hint: 'Check the account, the endpoint, the network and the server.',
     };
   }
-  if (isCertificateFault(code)) {
-    return {
-      kind: 'storage',
-      reason: `the server's certificate is not trusted: ${failure.message}`,
-      hint: 'Give the file of its certificate authority, or correct the endpoint.',
-    };
-  }
-  const byStatus = status === undefined ? undefined : meaningByStatus[status];
-  return byStatus ?? { kind: 'storage', reason: textOf(failure) };
+  if (!isCertificateFault(code)) return null;
+  return {
+    kind: 'storage',
+    reason: `the server's certificate is not trusted: ${message}`,
+    hint: 'Give the file of its certificate authority, or correct the endpoint.',
+  };
 }
 
-/** One code stands for a wrong key, a wrong clock and an expired signature; the details tell them apart. */
-function whyNotAuthenticated({ detail, header, sasExpiry }: Failure): Meaning {
-  const now = Date.now();
+function isSasExpired({ sasExpiry }: Failure): boolean {
+  return sasExpiry !== undefined && Date.parse(sasExpiry) < Date.now();
+}
+
+/** One code stands for a wrong key, a wrong clock and a signature out of its time; the details tell them apart. */
+function whyNotAuthenticated({ detail, header }: Failure): Meaning {
   const serverTime = Date.parse(header('date') ?? '');
   // The service tolerates 15 minutes.
-  const isClockWrong = Math.abs(serverTime - now) > 10 * 60_000 || /request date header/i.test(detail);
+  const isClockWrong = Math.abs(serverTime - Date.now()) > 10 * 60_000 || /request date header/i.test(detail);
   if (isClockWrong) return clock;
-  const isExpired = sasExpiry !== undefined && Date.parse(sasExpiry) < now;
-  return isExpired || /specified time frame/i.test(detail) ? expired : refused;
+  return /specified time frame/i.test(detail) ? expired : refused;
 }
 
 /** The server's message without the lines that only its operators can use. */

@@ -44,17 +44,20 @@ export function headerOf({ headers }: AzureRequest, name: string): string | unde
 export interface Authority {
   readonly account: string;
   readonly accountKey: string;
+  /** The access token of the identity that is let in. */
+  readonly token: string;
   /** The server's clock. */
   readonly nowMs: number;
 }
 
 /** Fails as the service does unless the request is signed ("Authorize with Shared Key"), timely, and names its version. */
-export function checkAuthorized(request: AzureRequest, { account, accountKey, nowMs }: Authority): void {
+export function checkAuthorized(request: AzureRequest, { account, accountKey, token, nowMs }: Authority): void {
   if (!/^\d{4}-\d\d-\d\d$/.test(headerOf(request, 'x-ms-version') ?? '')) {
     throw new AzureFailure(400, 'InvalidHeaderValue');
   }
   const authorization = headerOf(request, 'authorization');
   if (authorization === undefined) throw new AzureFailure(401, 'NoAuthenticationInformation');
+  if (authorization === `Bearer ${token}`) return;
   const date = Date.parse(headerOf(request, 'x-ms-date') ?? '');
   if (!(Math.abs(date - nowMs) < 15 * 60_000)) {
     throw new AzureFailure(

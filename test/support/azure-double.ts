@@ -37,6 +37,7 @@ export class AzureDouble implements AsyncDisposable {
   readonly requests: AzureRequest[] = [];
   readonly blobs = new AzureDoubleContainer(this.behaviour);
   readonly key = randomBytes(64).toString('base64');
+  readonly token = randomBytes(32).toString('hex');
   /** Subtracted from the server's own time. */
   clockLagMs = 0;
   readonly #faults: Fault[] = [];
@@ -141,7 +142,8 @@ export class AzureDouble implements AsyncDisposable {
 
   #serve(request: AzureRequest): AzureAnswer {
     try {
-      checkAuthorized(request, { account, accountKey: this.key, nowMs: Date.now() - this.clockLagMs });
+      const nowMs = Date.now() - this.clockLagMs;
+      checkAuthorized(request, { account, accountKey: this.key, token: this.token, nowMs });
       const [, , named, ...rest] = request.url.pathname.split('/').map(decodeURIComponent);
       if (named !== container) throw new AzureFailure(404, 'ContainerNotFound');
       const name = rest.join('/');
