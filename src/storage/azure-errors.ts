@@ -169,6 +169,7 @@ const meaningByCode: ReadonlyMap<string, Meaning> = new Map<string, Meaning>(
 );
 
 const meaningByStatus: Readonly<Record<number, Meaning>> = {
+  200: strange,
   401: refused,
   403: denied,
   404: noService,
@@ -178,12 +179,19 @@ const meaningByStatus: Readonly<Record<number, Meaning>> = {
   507: full,
 };
 
-const identityErrors = new Set([
-  'AggregateAuthenticationError',
-  'AuthenticationError',
-  'AuthenticationRequiredError',
-  'CredentialUnavailableError',
-]);
+/** By the names of errors that come without an answer of the service. */
+const meaningByName: ReadonlyMap<string, Meaning> = new Map<string, Meaning>(
+  Object.entries({
+    AggregateAuthenticationError: noIdentity,
+    AuthenticationError: noIdentity,
+    AuthenticationRequiredError: noIdentity,
+    CredentialUnavailableError: noIdentity,
+    IdentityTimeoutError: silentIdentity,
+    // How the SDK meets answers that lack what every answer of the service has.
+    RangeError: strange,
+    TypeError: strange,
+  }),
+);
 
 /** Faults that a repetition can cure although their status says that the request was wrong. */
 const transientCodes = new Set(['Md5Mismatch', 'OperationTimedOut', 'ServerBusy', 'REQUEST_SEND_ERROR', 'PARSE_ERROR']);
@@ -223,10 +231,8 @@ export function toAzureError(error: unknown, action: string): BackupError {
 
 function meaningOf(failure: Failure): Meaning {
   const { name, code, status } = failure;
-  if (name === 'IdentityTimeoutError') return silentIdentity;
-  if (identityErrors.has(name)) return noIdentity;
-  // How the SDK meets answers that lack what every answer of the service has.
-  if (name === 'RangeError' || name === 'TypeError') return strange;
+  const named = meaningByName.get(name);
+  if (named !== undefined) return named;
   if (status === 403 && isSasExpired(failure)) return expired;
   if (code === 'AuthenticationFailed') return whyNotAuthenticated(failure);
   const byStatus = status === undefined ? undefined : meaningByStatus[status];
