@@ -3,11 +3,11 @@ import type { BlobDownloadResponseParsed, BlobItem, CpkInfo } from '@azure/stora
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { describeActiveLock } from '../core/object-lock.ts';
-import { AzureCalls } from './azure-calls.ts';
+import { abortedBy, AzureCalls, hiddenIfDenied } from './azure-calls.ts';
 import { createAzureClient, type AzureClient } from './azure-client.ts';
 import { checkAzureSettings } from './azure-demands.ts';
 import { azureErrorCode, azureErrorStatus, toAzureError } from './azure-errors.ts';
-import { describeProperties, isEtag, versionOf } from './azure-object.ts';
+import { describeProperties, isEtag, toObjectLock, versionOf } from './azure-object.ts';
 import { AzurePut, type AzureDemands } from './azure-put.ts';
 import type { ByteRange } from './byte-range.ts';
 import { uploadInParts } from './multipart.ts';
@@ -188,24 +188,28 @@ class AzureStore implements ObjectStore {
     }
   }
 
+  /**
+   * Looks before it deletes: where the account keeps versions, the service would take the deletion of a locked object and
+   * only hide it.
+   */
   async #deleteOne(key: string, options: { readonly signal?: AbortSignal }): Promise<void> {
     const name = this.#calls.describe(key);
+    const found = await this.#calls.head(key, options.signal).catch(hiddenIfUnreadable);
+    if (found === null) return;
+    const lock = found === 'hidden' ? null : describeActiveLock(toObjectLock(found), new Date());
+    if (lock !== null) {
+      throw new BackupError('policy', `cannot delete ${name}: it is ${lock}`, {
+        hint: 'Wait until the lock ends, or lift it if it can be lifted.',
+      });
+    }
     const request = async (): Promise<void> => {
       try {
-        await this.#calls.blob(key).delete(this.#calls.reading(options.signal));
+        await this.#calls.blob(key).delete(abortedBy(options.signal));
       } catch (error) {
         if (azureErrorCode(error) !== 'BlobNotFound') throw error;
       }
     };
-    try {
-      await this.#calls.run(`delete ${name}`, request, options);
-    } catch (error) {
-      if (!(error instanceof BackupError) || error.kind !== 'policy') throw error;
-      const found = await this.head(key, options).catch(() => null);
-      const lock = describeActiveLock(found?.lock, new Date());
-      if (lock === null) throw error;
-      throw new BackupError('policy', `cannot delete ${name}: it is ${lock}`, { hint: error.hint, cause: error });
-    }
+    await this.#calls.run(`delete ${name}`, request, options);
   }
 
   #assertKey(key: string): void {
@@ -231,6 +235,11 @@ function toRangeAnswer(answer: BlobDownloadResponseParsed, name: string): RangeA
     return { body, objectBytes, contentTag: answer.etag ?? '' };
   }
   throw new BackupError('storage', `cannot read ${name}: the server does not answer range requests`);
+}
+
+/** Neither without the right to read nor without the customer's key an object can be looked at; it can be deleted. */
+function hiddenIfUnreadable(error: unknown): 'hidden' {
+  return error instanceof BackupError && error.kind === 'key' ? 'hidden' : hiddenIfDenied(error);
 }
 
 function toCpk(key: Uint8Array): CpkInfo {

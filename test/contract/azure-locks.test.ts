@@ -52,6 +52,26 @@ describe('immutability, versions, tiers and tags of Azure', () => {
     await assert.rejects(store.delete(['x']), { kind: 'policy', message: /under legal hold/ });
   });
 
+  it('does not hide a locked object behind its versions', async () => {
+    double.behaviour.takesLocks = true;
+    double.behaviour.keepsVersions = true;
+    await using store = await double.open('a', { lock: retention('compliance') });
+    await store.put('x', streamOf('x'));
+    await assert.rejects(store.delete(['x']), { kind: 'policy', message: /locked \(compliance\) until/ });
+    assert.equal((await readAll(store.get('x'))).toString(), 'x');
+  });
+
+  it('passes on that the service refuses a deletion for a lock that cannot be seen', async () => {
+    await using store = await double.open('a');
+    await store.put('x', streamOf('x'));
+    double.fail(/^DELETE/, new AzureFailure(409, 'BlobImmutableDueToPolicy'));
+    await assert.rejects(store.delete(['x']), {
+      kind: 'policy',
+      message: /cannot delete "x".*it is locked/,
+      hint: /lock/,
+    });
+  });
+
   for (const [ignored, lock] of [
     ['retention', retention('governance')],
     ['legalHold', { legalHold: true }],

@@ -155,6 +155,17 @@ describe('Azure over a bad connection', () => {
     await rival[Symbol.asyncDispose]();
   });
 
+  it('lets one of several large create-only bodies win, whose blocks do not mix', async () => {
+    const bodies = [1, 2, 3].map((seed) => randomLookingBytes(17 * mebibyte, seed));
+    const puts = bodies.map(async (content) => await store.put('m', streamOf(content), { createOnly: true }));
+    const outcomes = await Promise.allSettled(puts);
+    const winner = outcomes.findIndex(({ status }) => status === 'fulfilled');
+    for (const [index, outcome] of outcomes.entries()) {
+      if (index !== winner) assert.equal(outcome.status === 'rejected' && outcome.reason.kind, 'conflict');
+    }
+    assert.ok((await readAll(store.get('m'))).equals(bodies[winner] ?? Buffer.alloc(0)));
+  });
+
   it('gives up in the end, and leaves no object', async () => {
     proxy.inject(partPut, { kind: 'reset', direction: 'up', afterBytes: mebibyte }, 1_000);
     await assert.rejects(store.put('a', body()), {

@@ -1,6 +1,13 @@
 import { openStore } from '../../src/storage/open-store.ts';
 import { testObjectStore } from '../contract/object-store-contract.ts';
-import { azuriteServer, makeContainer, openTestStore, withKey, withServer } from '../support/azurite-server.ts';
+import {
+  azuriteServer,
+  foreignBlobs,
+  makeContainer,
+  openTestStore,
+  withKey,
+  withServer,
+} from '../support/azurite-server.ts';
 
 await makeContainer();
 
@@ -8,5 +15,6 @@ testObjectStore('azure', {
   open: async () => await openTestStore(),
   openMissing: async () =>
     await openStore(`az://${azuriteServer().account}/no-such-container/prefix`, withServer({}), withKey()),
-  leftovers: async () => [],
+  // Blocks of failed uploads stay with the service by its nature: see `AzurePut`, and azure-faults.test.ts.
+  leftovers: foreignBlobs,
 });

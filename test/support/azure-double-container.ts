@@ -187,7 +187,8 @@ export class AzureDoubleContainer {
     if (blob === undefined) throw new AzureFailure(404, 'BlobNotFound');
     const wanted = headerOf(request, 'if-match');
     if (wanted !== undefined && wanted !== blob.etag) throw new AzureFailure(412, 'ConditionNotMet');
-    checkUnlocked(blob);
+    // With versions, the current one becomes an earlier one, which keeps its lock.
+    if (!this.#behaviour.keepsVersions) checkUnlocked(blob);
     this.blobs.delete(name);
     return { status: 202 };
   }

@@ -3,6 +3,7 @@ import { BlobServiceClient, StorageSharedKeyCredential } from '@azure/storage-bl
 import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { openStore } from '../../src/storage/open-store.ts';
 import type { StoreDeps, StoreSettings } from '../../src/storage/store-settings.ts';
+import { listAll } from './test-bytes.ts';
 
 export const container = 'librelog-test';
 
@@ -50,12 +51,20 @@ export function prefixOf(store: ObjectStore): string {
   return store.url.split('/').slice(4).join('/');
 }
 
-/** Names below a store's prefix of blobs that have blocks but were never committed, as the service itself lists them. */
+/** Names below a store's prefix of blobs that are no objects of the store, as the service itself lists them. */
+export async function foreignBlobs(store: ObjectStore): Promise<string[]> {
+  const listed = (await listAll(store.list(''))).map(({ key }) => `${prefixOf(store)}/${key}`);
+  return (await blobNames(store, false)).filter((name) => !listed.includes(name));
+}
+
+/** Names below a store's prefix of blobs that have blocks but were never committed. */
 export async function uncommittedBlobs(store: ObjectStore): Promise<string[]> {
+  const committed = await blobNames(store, false);
+  return (await blobNames(store, true)).filter((name) => !committed.includes(name));
+}
+
+async function blobNames(store: ObjectStore, includeUncommitedBlobs: boolean): Promise<string[]> {
   const blobs = directClient().getContainerClient(container);
-  const [committed, all]: [string[], string[]] = [[], []];
-  for await (const { name } of blobs.listBlobsFlat({ prefix: prefixOf(store) })) committed.push(name);
-  const everything = { prefix: prefixOf(store), includeUncommitedBlobs: true };
-  for await (const { name } of blobs.listBlobsFlat(everything)) all.push(name);
-  return all.filter((name) => !committed.includes(name));
+  const prefix = `${prefixOf(store)}/`;
+  return (await listAll(blobs.listBlobsFlat({ prefix, includeUncommitedBlobs }))).map(({ name }) => name);
 }
