@@ -41,7 +41,8 @@ export interface GetOptions {
  * - `put` stores the whole body or nothing: an object becomes visible only when every byte is durable, an existing
  *   object is replaced at once or stays as it was, and when the body throws or the signal aborts, nothing is left
  *   (unfinished parts aborted, temporary files removed) and the body's own error, or the signal's reason, is thrown. A
- *   signal that aborts while the last request is under way comes too late: the `put` ends as that request does.
+ *   signal that aborts while the last request is under way comes too late: the `put` ends as that request does. Azure
+ *   cannot discard blocks: those of a failed `put` stay unseen until the next `put` of the key, or for a week.
  * - `put` reads the body once, in order, keeps a bounded amount of it in memory, and does not keep a chunk after asking
  *   for the next one unless it copied it.
  * - `get` fails with `notFound` before the first byte when there is no such object; it ends only after the last byte

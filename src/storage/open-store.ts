@@ -24,6 +24,7 @@ async function openPlainStore(text: string, settings: StoreSettings, deps: Store
     case 's3':
       return await (await import('./s3-store.ts')).openS3Store(url, { text, settings, deps });
     case 'az':
+      return await (await import('./azure-store.ts')).openAzureStore(url, { text, settings, deps });
     case 'gs':
       throw new BackupError('config', `${url.scheme}:// is not supported by this version`);
   }

@@ -36,7 +36,7 @@ describe('the address of a store', () => {
     's3://': { code: 3, message: /the bucket is missing/ },
     's3://user:secret@bucket': { code: 3, message: /it contains credentials$/, hint: /AWS profile/ },
     's3://bucket/prefix?x=secret': { code: 3, message: /it has a query string/ },
-    'az://account/container': { code: 3, message: /az:\/\/ \(Azure Blob Storage\) is not supported by this version/ },
+    'az://account': { code: 3, message: /store URL is wrong: the container is missing/ },
     'gs://bucket': { code: 3, message: /not supported by this version/ },
   };
   for (const [url, expected] of Object.entries(wrong)) {
