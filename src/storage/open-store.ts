@@ -15,8 +15,9 @@ export async function openStore(text: string, settings: StoreSettings, deps: Sto
       return (await import('./file-store.ts')).openFileStore(url.path, text);
     case 's3':
       return await (await import('./s3-store.ts')).openS3Store(url, { text, settings, deps });
-    case 'az':
     case 'gs':
+      return await (await import('./gcs-store.ts')).openGcsStore(url, { text, settings, deps });
+    case 'az':
       throw new BackupError('config', `${url.scheme}:// is not supported by this version`);
   }
 }
