@@ -1,7 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { BackupError } from '../core/backup-error.ts';
 import type { GcsClient } from './gcs-client.ts';
-import { GcsFailure, gcsErrorStatus, gcsRetryAfterMs, isTransientGcsError, toGcsError } from './gcs-errors.ts';
+import {
+  ForeignAnswer,
+  GcsFailure,
+  gcsErrorStatus,
+  gcsRetryAfterMs,
+  isTransientGcsError,
+  toGcsError,
+} from './gcs-errors.ts';
 import { readAnswer, sendHttp, type HttpAnswer, type HttpRequest } from './gcs-http.ts';
 import { toResource, type GcsResource } from './gcs-object.ts';
 import { withRetries, type RetryOptions, type RetryPolicy } from './retry.ts';
@@ -80,7 +87,7 @@ export class GcsCalls {
   async open(request: HttpRequest, isWanted = isSuccess): Promise<IncomingMessage> {
     const { client } = this.target;
     const authorization = await client.authorize(request.signal);
-    const message = await sendHttp(client.agent, { ...request, headers: { ...request.headers, ...authorization } });
+    const message = await sendHttp(client, { ...request, headers: { ...request.headers, ...authorization } });
     if (isWanted(message.statusCode ?? 0)) return message;
     throw new GcsFailure(await readAnswer(message));
   }
@@ -157,14 +164,11 @@ function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** The JSON of a successful answer. Fails with `storage` for anything else. */
+/** The JSON of a successful answer. Fails with `ForeignAnswer` for anything else. */
 export function parseAnswer(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new BackupError('storage', 'the answer is not JSON, so it does not come from Cloud Storage', {
-      hint: 'Correct the endpoint.',
-      cause: error,
-    });
+    throw new ForeignAnswer('not JSON', { cause: error });
   }
 }

@@ -2,16 +2,16 @@ import type { Agent } from 'node:http';
 import { Storage } from '@google-cloud/storage';
 import { BackupError } from '../core/backup-error.ts';
 import { CredentialsFailure } from './gcs-errors.ts';
+import type { HttpConnections } from './gcs-http.ts';
 import { createHttpAgent, readAuthorities } from './http-agent.ts';
 import type { GcsSettings, StoreDeps, StoreTimings } from './store-settings.ts';
 
 const googleEndpoint = 'https://storage.googleapis.com';
 
 /** Where the JSON API is, and how requests to it are made and signed. */
-export interface GcsClient extends Disposable {
+export interface GcsClient extends HttpConnections, Disposable {
   /** Without a slash at its end. */
   readonly endpoint: string;
-  readonly agent: Agent;
   /**
    * The headers that say who asks; none for a server that is not Google's when there are no credentials at all. Fails
    * with `CredentialsFailure`.
@@ -50,6 +50,7 @@ export async function createGcsClient({ settings, timings, deps }: GcsClientOpti
   return {
     endpoint,
     agent,
+    idleTimeoutMs: timings.idleTimeoutMs,
     authorize: authorizer(storage, endpoint),
     [Symbol.dispose]: () => {
       agent.destroy();

@@ -55,6 +55,11 @@ export class CredentialsFailure extends Error {
   }
 }
 
+/** A success, but nothing that Cloud Storage would answer. */
+export class ForeignAnswer extends Error {
+  override readonly name = 'ForeignAnswer';
+}
+
 /** Faults that a repetition can cure although their status says that the request was wrong. */
 const transientReasons = new Set([
   'rateLimitExceeded',
@@ -109,8 +114,15 @@ export function toGcsError(error: unknown, action: string): BackupError {
   return new BackupError(kind, `cannot ${action}: ${reason}`, { hint, cause: error });
 }
 
+const foreign: Meaning = {
+  kind: 'storage',
+  reason: 'the answer does not come from Cloud Storage',
+  hint: 'Correct the endpoint.',
+};
+
 function meaningOf(error: unknown): Meaning {
   if (error instanceof CredentialsFailure) return meaningOfCredentials(error.cause);
+  if (error instanceof ForeignAnswer) return foreign;
   if (error instanceof GcsFailure) {
     if (isDamagedOnTheWay(error)) return { kind: 'integrity', reason: 'it arrived damaged at the server' };
     return meaningOfRefusal(error) ?? { kind: 'storage', reason: textOfRefusal(error) };

@@ -1,6 +1,6 @@
-import { BackupError } from '../core/backup-error.ts';
 import type { LockMode, LockRequest, ObjectLock } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
+import { ForeignAnswer } from './gcs-errors.ts';
 import type { StoredObject } from './object-store.ts';
 
 /** The metadata in which every object keeps the name of the `put` that made it. */
@@ -27,13 +27,13 @@ export interface GcsResource {
   readonly eventBasedHold?: boolean;
 }
 
-/** Reads a resource. Fails with `storage` for an answer that is none: the server is not the one that was meant. */
+/** Reads a resource. Fails with `ForeignAnswer` for what is none. */
 export function toResource(value: unknown): GcsResource {
   const { name, generation, size } = (value ?? {}) as Partial<Record<keyof GcsResource, unknown>>;
   if (typeof name === 'string' && typeof generation === 'string' && typeof size === 'string') {
     return value as GcsResource;
   }
-  throw new BackupError('storage', 'the answer does not come from Cloud Storage', { hint: 'Correct the endpoint.' });
+  throw new ForeignAnswer('no object');
 }
 
 /** What `put` and `head` say of an object. */

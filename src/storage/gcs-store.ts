@@ -6,7 +6,7 @@ import type { ByteRange } from './byte-range.ts';
 import { GcsCalls, parseAnswer } from './gcs-calls.ts';
 import { createGcsClient } from './gcs-client.ts';
 import { checkGcsSettings } from './gcs-demands.ts';
-import { gcsErrorStatus, toGcsError } from './gcs-errors.ts';
+import { ForeignAnswer, gcsErrorStatus, toGcsError } from './gcs-errors.ts';
 import { describeResource, lockOf, summarizeResource, toResource } from './gcs-object.ts';
 import { GcsPut, type GcsDemands } from './gcs-put.ts';
 import { uploadInParts } from './multipart.ts';
@@ -26,7 +26,7 @@ const maxPartsInFlight = 2;
 const rangeBytes = 4 * mebibyte;
 const maxRangesInFlight = 4;
 const maxDeletesInFlight = 16;
-const listFields = 'nextPageToken,items(name,generation,size,timeCreated,updated)';
+const listFields = 'kind,nextPageToken,items(name,generation,size,timeCreated,updated)';
 
 /**
  * Objects in a bucket of Google Cloud Storage, by its JSON API. Bodies go out in one request when they end within the
@@ -105,11 +105,11 @@ class GcsStore implements ObjectStore {
     let pageToken: string | undefined;
     do {
       const url = this.#calls.objectUrl(undefined, { ...query, pageToken });
-      const request = async (): Promise<unknown> =>
-        parseAnswer((await this.#calls.send({ method: 'GET', url, signal })).text);
-      const page = (await this.#calls.run(`list "${this.url}"`, request, options).catch((error: unknown) => {
+      const request = async (): Promise<ListPage> =>
+        toListPage(parseAnswer((await this.#calls.send({ method: 'GET', url, signal })).text));
+      const page = await this.#calls.run(`list "${this.url}"`, request, options).catch((error: unknown) => {
         throw gcsErrorStatus(error) === 404 ? this.#calls.noBucket(`list "${this.url}"`) : error;
-      })) as ListPage;
+      });
       yield* this.#objectsOf(page);
       pageToken = page.nextPageToken;
     } while (pageToken !== undefined && pageToken !== '');
@@ -191,6 +191,12 @@ class GcsStore implements ObjectStore {
 interface ListPage {
   readonly items?: readonly unknown[];
   readonly nextPageToken?: string;
+}
+
+function toListPage(value: unknown): ListPage {
+  const { kind } = (value ?? {}) as { readonly kind?: unknown };
+  if (kind === 'storage#objects') return value as ListPage;
+  throw new ForeignAnswer('no list');
 }
 
 interface RangeRequest {

@@ -103,7 +103,8 @@ export class GcsDouble implements AsyncDisposable {
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(incoming.url ?? '', this.endpoint);
-    const { method = '', headers } = incoming;
+    // Leaving a request in the middle of its body takes its socket away, which stays open.
+    const { method = '', headers, socket } = incoming;
     const request = { method, url, headers };
     this.requests.push(request);
     const received: Buffer[] = [];
@@ -116,7 +117,7 @@ export class GcsDouble implements AsyncDisposable {
       }
     } catch {
       this.#uploads.keepPartly(url.searchParams.get('upload_id') ?? '', Buffer.concat(received));
-      incoming.destroy();
+      socket.destroy();
       return;
     }
     try {
