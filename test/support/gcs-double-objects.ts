@@ -39,13 +39,14 @@ export function makeDoubleBucket(): DoubleBucket {
 export class Refusal extends Error {
   readonly status: number;
   readonly reason: string;
-  readonly headers: Readonly<Record<string, string>>;
+  /** The value of `Retry-After`. */
+  readonly retryAfter: string | undefined;
 
-  constructor(status: number, reason: string, message: string, headers: Readonly<Record<string, string>> = {}) {
-    super(message);
+  constructor(status: number, reason: string, text: string | { message: string; retryAfter: string }) {
+    super(typeof text === 'string' ? text : text.message);
     this.status = status;
     this.reason = reason;
-    this.headers = headers;
+    this.retryAfter = typeof text === 'string' ? undefined : text.retryAfter;
   }
 }
 

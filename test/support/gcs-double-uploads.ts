@@ -159,31 +159,47 @@ export class DoubleUploads {
   }
 
   #objectOf(draft: Draft, content: Buffer): DoubleObject {
-    const { bucket, query, metadata } = draft;
-    const { ignoreKmsKey, ignoreCustomerKey, ignoreRetention, ignoreHold } = this.misbehaviour;
+    const { ignoreCustomerKey } = this.misbehaviour;
+    const { retention, temporaryHold, ...others } = draft.metadata as Partial<DoubleObject['resource']>;
     const keySha256 = ignoreCustomerKey === true ? undefined : draft.keySha256;
-    const asked = ignoreKmsKey === true ? undefined : (query.get('kmsKeyName') ?? undefined);
-    const kmsKeyName = keySha256 === undefined ? (asked ?? bucket.defaultKmsKeyName) : undefined;
-    const { retention, temporaryHold, ...others } = metadata as Partial<DoubleObject['resource']>;
     const now = new Date();
     const resource = {
       ...others,
-      name: String(metadata['name']),
+      name: String(draft.metadata['name']),
       bucket: draft.bucketName,
       generation: String((this.#generation += 1)),
       size: String(content.byteLength),
       md5Hash: md5Of(content),
       timeCreated: now.toISOString(),
       updated: now.toISOString(),
-      ...(kmsKeyName !== undefined && { kmsKeyName: `${kmsKeyName}/cryptoKeyVersions/1` }),
-      ...(keySha256 !== undefined && { customerEncryption: { encryptionAlgorithm: 'AES256', keySha256 } }),
-      ...(retention !== undefined && ignoreRetention !== true && { retention }),
-      ...(temporaryHold !== undefined && ignoreHold !== true && { temporaryHold }),
-      ...(bucket.retentionMs > 0 && {
-        retentionExpirationTime: new Date(now.getTime() + bucket.retentionMs).toISOString(),
-      }),
+      ...this.#encryptionFields(draft, keySha256),
+      ...this.#lockFields(draft.bucket, { retention, temporaryHold, now }),
     };
     return { content, keySha256, resource };
+  }
+
+  #encryptionFields({ query, bucket }: Draft, keySha256: string | undefined): Readonly<Record<string, unknown>> {
+    if (keySha256 !== undefined) return { customerEncryption: { encryptionAlgorithm: 'AES256', keySha256 } };
+    const asked = this.misbehaviour.ignoreKmsKey === true ? null : query.get('kmsKeyName');
+    const kmsKeyName = asked ?? bucket.defaultKmsKeyName;
+    return kmsKeyName === undefined ? {} : { kmsKeyName: `${kmsKeyName}/cryptoKeyVersions/1` };
+  }
+
+  #lockFields(
+    { retentionMs }: DoubleBucket,
+    asked: {
+      readonly retention: DoubleObject['resource']['retention'] | undefined;
+      readonly temporaryHold: boolean | undefined;
+      readonly now: Date;
+    },
+  ): Pick<DoubleObject['resource'], 'retention' | 'temporaryHold' | 'retentionExpirationTime'> {
+    const { retention, temporaryHold, now } = asked;
+    const { ignoreRetention, ignoreHold } = this.misbehaviour;
+    return {
+      ...(retention !== undefined && ignoreRetention !== true && { retention }),
+      ...(temporaryHold !== undefined && ignoreHold !== true && { temporaryHold }),
+      ...(retentionMs > 0 && { retentionExpirationTime: new Date(now.getTime() + retentionMs).toISOString() }),
+    };
   }
 }
 

@@ -71,8 +71,8 @@ export class GcsDouble implements AsyncDisposable {
 
   /** Names of objects whose upload was begun and neither finished nor cancelled. */
   get unfinished(): string[] {
-    const open = this.#uploads.sessions.values().filter(({ made }) => made === undefined);
-    return [...open.map(({ draft }) => String(draft.metadata['name']))];
+    const sessions = this.#uploads.sessions.values().filter(({ made }) => made === undefined);
+    return sessions.map(({ draft }) => String(draft.metadata['name'])).toArray();
   }
 
   /** Bytes of unfinished uploads. */
@@ -157,15 +157,11 @@ export class GcsDouble implements AsyncDisposable {
     if (upload !== undefined) return this.#upload(request, { ...place, body }, response);
     if (name === undefined && method === 'GET') return answerJson(response, 200, this.#list(url.searchParams, bucket));
     const object = bucket.objects.get(decodeURIComponent(name ?? ''));
-    const generation = url.searchParams.get('generation');
-    if (object === undefined || (generation !== null && generation !== object.resource.generation)) {
+    const generation = url.searchParams.get('generation') ?? object?.resource.generation;
+    if (object === undefined || generation !== object.resource.generation) {
       throw new Refusal(404, 'notFound', `No such object: ${place.bucketName}/${name}`);
     }
-    if (method === 'DELETE') return remove(place, object, response);
-    if (method === 'PATCH') return patch(object, { url, changes: parseJson(body) }, response);
-    if (bucket.denied.has('get')) throw new Refusal(403, 'forbidden', 'does not have storage.objects.get access');
-    if (url.searchParams.get('alt') === 'media') return download(request, object, response);
-    return answerJson(response, 200, visibleResource(object, customerKeyOf(request.headers)));
+    return useObject(request, { ...place, object, body }, response);
   }
 
   #upload(
@@ -208,6 +204,20 @@ export class GcsDouble implements AsyncDisposable {
     const isMore = rest.length > limit;
     return { kind: 'storage#objects', items, ...(isMore && { nextPageToken: rest[limit - 1] }) };
   }
+}
+
+function useObject(
+  request: DoubleRequest,
+  { body, ...place }: { bucketName: string; bucket: DoubleBucket; object: DoubleObject; body: Buffer },
+  response: ServerResponse,
+): void {
+  const { method, url, headers } = request;
+  const { bucket, object } = place;
+  if (method === 'DELETE') return remove(place, object, response);
+  if (method === 'PATCH') return patch(object, { url, changes: parseJson(body) }, response);
+  if (bucket.denied.has('get')) throw new Refusal(403, 'forbidden', 'does not have storage.objects.get access');
+  if (url.searchParams.get('alt') === 'media') return download(request, object, response);
+  return answerJson(response, 200, visibleResource(object, customerKeyOf(headers)));
 }
 
 function remove(
@@ -255,8 +265,8 @@ function download({ headers }: DoubleRequest, object: DoubleObject, response: Se
 
 /** Checksums are shown to who has the key. */
 function visibleResource({ resource, keySha256 }: DoubleObject, givenSha256: string | undefined): unknown {
-  const { md5Hash, ...others } = resource;
-  return keySha256 === undefined || keySha256 === givenSha256 ? resource : others;
+  const isVisible = keySha256 === undefined || keySha256 === givenSha256;
+  return isVisible ? resource : { ...resource, md5Hash: undefined };
 }
 
 function answerSession(response: ServerResponse, answer: SessionAnswer): void {
@@ -271,7 +281,8 @@ function answerJson(response: ServerResponse, status: number, value: unknown): v
 
 /** Downloads are refused in plain text, everything else in JSON. */
 function answerRefusal(response: ServerResponse, refusal: Refusal, isDownload: boolean): void {
-  const { status, reason, message, headers } = refusal;
+  const { status, reason, message, retryAfter } = refusal;
+  const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
   if (isDownload) return void response.writeHead(status, { 'content-type': 'text/html', ...headers }).end(message);
   const error = { code: status, message, errors: [{ domain: 'global', reason, message }] };
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify({ error }));

@@ -171,7 +171,7 @@ describe('Google Cloud Storage over a bad connection', () => {
   }
 
   it('waits as long as an overloaded server asks for', async () => {
-    double.refuse(/^POST /, new Refusal(503, 'backendError', 'Backend Error', { 'retry-after': '1' }));
+    double.refuse(/^POST /, new Refusal(503, 'backendError', { message: 'Backend Error', retryAfter: '1' }));
     const waiting = await openBehindProxy({ patientRetry: { attempts: 2, firstDelayMs: 1, maxDelayMs: 500 } });
     const before = performance.now();
     await waiting.put('a', streamOf('x'));
