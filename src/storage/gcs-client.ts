@@ -12,6 +12,8 @@ const googleEndpoint = 'https://storage.googleapis.com';
 export interface GcsClient extends HttpConnections, Disposable {
   /** Without a slash at its end. */
   readonly endpoint: string;
+  /** Whether everybody on the way can read what is sent. */
+  readonly isInTheClear: boolean;
   /**
    * The headers that say who asks; none for a server that is not Google's when there are no credentials at all. Fails
    * with `CredentialsFailure`.
@@ -51,6 +53,7 @@ export async function createGcsClient({ settings, timings, deps }: GcsClientOpti
     endpoint,
     agent,
     idleTimeoutMs: timings.idleTimeoutMs,
+    isInTheClear: isInTheClear(endpoint),
     authorize: authorizer(storage, endpoint),
     [Symbol.dispose]: () => {
       agent.destroy();
@@ -77,10 +80,9 @@ function checkedEndpoint(text = googleEndpoint): string {
 }
 
 function authorizer(storage: Storage, endpoint: string): GcsClient['authorize'] {
-  const { protocol, hostname } = new URL(endpoint);
-  // A bearer token is as good as the credentials themselves: never in the clear to another machine.
-  if (protocol === 'http:' && !isLoopback(hostname)) return async () => ({});
-  const isGoogle = /(^|\.)googleapis\.com$/.test(hostname);
+  // A bearer token is as good as the credentials themselves.
+  if (isInTheClear(endpoint)) return async () => ({});
+  const isGoogle = /(^|\.)googleapis\.com$/.test(new URL(endpoint).hostname);
   let isAnonymous = false;
   return async (signal) => {
     if (isAnonymous) return {};
@@ -97,8 +99,10 @@ function authorizer(storage: Storage, endpoint: string): GcsClient['authorize'] 
   };
 }
 
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
+function isInTheClear(endpoint: string): boolean {
+  const { protocol, hostname } = new URL(endpoint);
+  const isLoopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
+  return protocol === 'http:' && !isLoopback;
 }
 
 /** The SDK's look for credentials cannot be cut off; it is left to itself. */

@@ -40,8 +40,8 @@ export async function sendHttp(
   const { method, url, body = [], signal } = request;
   signal?.throwIfAborted();
   const sizeBytes = body.reduce((sum, bytes) => sum + bytes.byteLength, 0);
-  const hasBody = body.length > 0 || method === 'POST' || method === 'PUT';
-  const headers: OutgoingHttpHeaders = { ...request.headers, ...(hasBody && { 'content-length': String(sizeBytes) }) };
+  const length = method === 'GET' ? {} : { 'content-length': String(sizeBytes) };
+  const headers: OutgoingHttpHeaders = { ...request.headers, ...length };
   const send = url.startsWith('https:') ? requestHttps : requestHttp;
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const outgoing = send(url, { method, headers, agent, ...(signal !== undefined && { signal }) });

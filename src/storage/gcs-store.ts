@@ -40,6 +40,12 @@ export async function openGcsStore(
   const timings = { ...defaultTimings, ...deps.timings };
   const { demands, keyHeaders, memoryBytes } = checkGcsSettings(settings);
   const client = await createGcsClient({ settings: settings.gcs ?? {}, timings, deps });
+  if (client.isInTheClear && Object.keys(keyHeaders).length > 0) {
+    client[Symbol.dispose]();
+    throw new BackupError('config', 'a customer-supplied key is not sent in the clear', {
+      hint: 'Give an endpoint that begins with https://.',
+    });
+  }
   const { bucket, prefix } = url;
   return new GcsStore(new GcsCalls({ client, bucket, prefix, url: text, timings, keyHeaders }), demands, memoryBytes);
 }

@@ -123,6 +123,11 @@ describe('encryption by Google Cloud Storage', () => {
     });
   });
 
+  it('does not send a customer-supplied key to another machine in the clear', async () => {
+    const gcs = { endpoint: 'http://storage.example', ...customerKey(1) };
+    await assert.rejects(open({ gcs }), { kind: 'config', message: /in the clear/, hint: /https/ });
+  });
+
   it('refuses keys that cannot be', async () => {
     for (const name of ['k', `${keyName}/cryptoKeyVersions/1`, `/${keyName}`]) {
       await assert.rejects(open({ gcs: { encryption: { method: 'gcs-cmek', keyName: name } } }), { kind: 'config' });
