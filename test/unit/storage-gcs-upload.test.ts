@@ -14,7 +14,7 @@ import { inReusedChunks, listAll, randomLookingBytes, readAll, sha256, stallingA
 const mebibyte = 1024 * 1024;
 const impatient: StoreTimings = {
   connectTimeoutMs: 2_000,
-  idleTimeoutMs: 500,
+  idleTimeoutMs: 1_000,
   retry: { attempts: 4, firstDelayMs: 1, maxDelayMs: 10 },
   patientRetry: { attempts: 6, firstDelayMs: 1, maxDelayMs: 20 },
 };
