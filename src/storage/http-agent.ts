@@ -58,6 +58,7 @@ export async function readAuthorities(caFile: string | undefined): Promise<strin
   const pem = await readFile(caFile, 'utf8').catch((error: unknown) => {
     const reason = errorCode(error) === 'ENOENT' ? 'there is no such file' : describeError(error);
     throw new BackupError('config', `cannot read the certificate authorities in "${caFile}": ${reason}`, {
+      hint: 'Give a PEM file that this user may read.',
       cause: error,
     });
   });
