@@ -26,7 +26,7 @@ async function openPlainStore(text: string, settings: StoreSettings, deps: Store
     case 'az':
       return await (await import('./azure-store.ts')).openAzureStore(url, { text, settings, deps });
     case 'gs':
-      throw new BackupError('config', `${url.scheme}:// is not supported by this version`);
+      return await (await import('./gcs-store.ts')).openGcsStore(url, { text, settings, deps });
   }
 }
 
