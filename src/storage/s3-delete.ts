@@ -36,7 +36,9 @@ async function deleteMany(calls: S3Calls, keys: readonly string[], options: Dele
   const Objects = keys.map((key) => ({ Key: calls.bucketKey(key) }));
   const input = { Bucket: bucket, Delete: { Objects, Quiet: true } };
   const request = async () => await client.send(new DeleteObjectsCommand(input), abortedBy(options.signal));
-  const answer = await calls.run(`delete objects of "${url}"`, request, options);
+  const answer = await calls.run(`delete objects of "${url}"`, request, options).catch(async (error: unknown) => {
+    throw await explainRefusal(calls, keys[0] ?? '', error);
+  });
   const failed = answer.Errors?.find(({ Code }) => Code !== 'NoSuchKey');
   if (failed === undefined) return;
   const key = (failed.Key ?? '').slice(calls.bucketKey('').length);

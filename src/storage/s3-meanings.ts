@@ -116,6 +116,16 @@ export const meaningsByText: readonly { readonly names: RegExp; readonly text: R
       hint: 'Ask for an encryption that this server applies.',
     },
   },
+  {
+    // Ceph, which sends no message.
+    names: /^InvalidArgument$/,
+    text: /^(UnknownError)?$/,
+    meaning: {
+      kind: 'config',
+      reason: 'the server does not take a setting of the object (InvalidArgument)',
+      hint: 'Check the storage class, the tags and the encryption asked for.',
+    },
+  },
 ];
 
 export const silent: Meaning = {
@@ -126,6 +136,7 @@ export const silent: Meaning = {
 
 export const meaningByName: ReadonlyMap<string, Meaning> = new Map<string, Meaning>(
   Object.entries({
+    AccessDenied: denied,
     NoSuchBucket: noBucket,
     NoSuchKey: noObject,
     NotFound: noObject,
@@ -166,8 +177,9 @@ export const meaningByName: ReadonlyMap<string, Meaning> = new Map<string, Meani
     InvalidStorageClass: {
       kind: 'config',
       reason: 'the server does not know the storage class',
-      hint: 'Give a storage class of this server.',
+      hint: 'Give a storage class that this server has.',
     },
+    InvalidTag: { kind: 'config', reason: 'the server does not take the tags', hint: 'Use plain letters and digits.' },
     WrongCustomerKey: wrongCustomer,
     ObjectLockConfigurationNotFoundError: noLock,
     InvalidBucketObjectLockConfiguration: noLock,
