@@ -1,5 +1,6 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import {
+  full,
   meaningByName,
   meaningByStatus,
   meaningsByText,
@@ -52,7 +53,9 @@ const permanentStatuses = new Set([501, 505, 507]);
 /** Whether calling again can help. Takes the SDK's errors and our translations of them. */
 export function isTransientS3Error(error: unknown): boolean {
   if (error instanceof BackupError && error.cause === undefined) return false;
-  const { name, code, status, isClockCorrected } = inspect(error);
+  const failure = inspect(error);
+  const { name, code, status, isClockCorrected } = failure;
+  if (meaningOf(failure) === full) return false;
   if (isClockCorrected || transientNames.has(name)) return true;
   if (code !== undefined && (unreachable.has(code) || code.startsWith('HPE_'))) return true;
   return (

@@ -39,7 +39,7 @@ export const wrongRegion: Meaning = {
   reason: 'the bucket is in another region',
   hint: 'Give the region of the bucket, by option or AWS_REGION.',
 };
-const full: Meaning = {
+export const full: Meaning = {
   kind: 'storage',
   reason: 'the store is full',
   hint: 'Free space in the store, or raise its quota, and run the backup again.',
@@ -93,6 +93,7 @@ export const notS3: Meaning = {
 
 /** Codes that mean many things; only the message tells, in the words of Amazon, MinIO and Ceph. */
 export const meaningsByText: readonly { readonly names: RegExp; readonly text: RegExp; readonly meaning: Meaning }[] = [
+  { names: /^InternalError$/, text: /no space left on device/, meaning: full },
   { names: /^AccessDenied$/, text: /\bkms:/i, meaning: deniedKmsKey },
   { names: /^InvalidAccessKeyId$/, text: /kms-keyid/, meaning: noKmsKey },
   {

@@ -4,7 +4,7 @@
 #   ceph-rgw.sh install            installs it (Debian and Ubuntu, as root)
 #   ceph-rgw.sh start DIR [PORT]   starts it with its data, logs and process ids in DIR (which must not exist yet);
 #                                  prints its address and credentials as shell exports once it answers
-#   ceph-rgw.sh limited-user DIR BYTES   makes a user who may keep so many bytes, and prints its credentials as exports
+#   ceph-rgw.sh limited-user DIR BYTES   makes a user whose buckets may keep so many bytes each; prints its credentials as exports
 #   ceph-rgw.sh stop DIR           stops the processes that start made, and removes DIR
 #
 #   eval "$(test/servers/ceph-rgw.sh start /tmp/rgw)"; npm run …; test/servers/ceph-rgw.sh stop /tmp/rgw
@@ -67,6 +67,7 @@ rgw frontends = beast endpoint=127.0.0.1:$rgw_port tcp_nodelay=1
 rgw crypt require ssl = false
 rgw gc obj min wait = 1
 rgw gc processor period = 2
+rgw bucket quota ttl = 0
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = testkey-1=$(head -c 32 /dev/urandom | base64)
 SETTINGS
@@ -128,8 +129,8 @@ limited_user() {
   local admin=(radosgw-admin -c "$dir/ceph.conf" -n client.rgw --uid "$uid")
   {
     "${admin[@]}" user create --display-name "$uid" --access-key "$uid" --secret-key "$secret_key"
-    "${admin[@]}" quota set --quota-scope=user --max-size="$bytes"
-    "${admin[@]}" quota enable --quota-scope=user
+    "${admin[@]}" quota set --quota-scope=bucket --max-size="$bytes"
+    "${admin[@]}" quota enable --quota-scope=bucket
   } >>"$dir/start.out" 2>&1
   echo "export AWS_ACCESS_KEY_ID=$uid"
   echo "export AWS_SECRET_ACCESS_KEY=$secret_key"

@@ -116,7 +116,10 @@ stop() {
     [ -s "$pid_file" ] || continue
     pid=$(cat "$pid_file")
     # The id may belong to somebody else by now: stop only what still runs on this folder.
-    if grep -qa -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null; then kill -KILL "$pid"; fi
+    grep -qa -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null || continue
+    kill -KILL "$pid"
+    # Its folder may be a file system that somebody unmounts next.
+    while grep -qa -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null; do sleep 0.05; done
   done
   rm -rf "$dir"
 }
