@@ -49,21 +49,22 @@ export async function createS3Client(settings: S3Settings, timings: StoreTimings
   return client;
 }
 
-/** Connections go through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name. */
+/** Connections go through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name, in capitals or not. */
 function createAgents(
   env: NodeJS.ProcessEnv,
   tls: { ca?: string[] },
 ): { httpAgent: HttpAgent; httpsAgent: HttpsAgent } {
+  for (const name of ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']) assertProxy(name, env[name] ?? '');
   const options = { keepAlive: true, maxSockets: 50, proxyEnv: env };
-  try {
-    return { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent({ ...options, ...tls }) };
-  } catch (error) {
-    // The address may hold a password: it is not repeated.
-    throw new BackupError('config', 'HTTP_PROXY or HTTPS_PROXY is not the address of a proxy', {
-      hint: 'Write it as http://HOST:PORT.',
-      cause: error,
-    });
-  }
+  return { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent({ ...options, ...tls }) };
+}
+
+/** Node would pass by what it does not understand, in silence. The address may hold a password: it is not repeated. */
+function assertProxy(name: string, address: string): void {
+  if (address === '' || (/^https?:\/\//i.test(address) && URL.canParse(address))) return;
+  throw new BackupError('config', `${name} is not the address of an HTTP proxy`, {
+    hint: 'Write it as http://HOST:PORT.',
+  });
 }
 
 /** The SDK's own variables for another endpoint; read here because other defaults depend on them. */

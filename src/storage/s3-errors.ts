@@ -58,9 +58,11 @@ export function isTransientS3Error(error: unknown): boolean {
   if (meaningOf(failure) === full) return false;
   if (isClockCorrected || transientNames.has(name)) return true;
   if (code !== undefined && (unreachable.has(code) || code.startsWith('HPE_'))) return true;
-  return (
-    status !== undefined && (status === 408 || status === 429 || (status >= 500 && !permanentStatuses.has(status)))
-  );
+  return status !== undefined && isTransientStatus(status);
+}
+
+function isTransientStatus(status: number): boolean {
+  return status === 408 || status === 429 || (status >= 500 && !permanentStatuses.has(status));
 }
 
 /** The server's `Retry-After` (seconds or an HTTP date, RFC 9110 section 10.2.3), if the failure carries one. */
