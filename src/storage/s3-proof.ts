@@ -135,16 +135,21 @@ class Proof {
   }
 }
 
-/** Removes what was made; what stays all the same is the end of a sentence. */
+/** Removes what was made, or at least hides it behind a marker; what stays all the same is the end of a sentence. */
 async function removeAgain(calls: S3Calls, made: MadeObject): Promise<string> {
   // Without versions, another's object may have taken its place.
   if (made.head === undefined && made.versionId === undefined) return '';
   const { client } = calls.target;
-  const request = async () => await client.send(new DeleteObjectCommand(addressOf(calls, made)));
+  const { VersionId, ...newest } = addressOf(calls, made);
+  const remove = async (versionId?: string): Promise<void> => {
+    const command = new DeleteObjectCommand({ ...newest, ...(versionId !== undefined && { VersionId: versionId }) });
+    await calls.run(`remove ${calls.describe(made.key)} again`, async () => await client.send(command));
+  };
   try {
-    await calls.run(`remove ${calls.describe(made.key)} again`, request);
+    await remove(VersionId);
     return '';
   } catch (error) {
+    if (VersionId !== undefined && made.head !== undefined) await remove().catch(() => {});
     return `; and ${describeError(error)}`;
   }
 }

@@ -4,6 +4,7 @@ import { after, describe, it } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { streamOf } from '../../src/core/byte-stream.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { partLimits } from '../../src/storage/s3-object-input.ts';
 import { openStore } from '../../src/storage/open-store.ts';
 import type { StoreSettings } from '../../src/storage/store-settings.ts';
 import { CannedHttp, type CannedAnswer, type SeenRequest } from '../support/canned-http.ts';
@@ -123,6 +124,11 @@ describe('settings of objects in S3', () => {
     });
   }
 
+  it('allow fewer parts, for servers that take no more', () => {
+    assert.equal(partLimits({}).maxParts, 10_000);
+    assert.equal(partLimits({ maxParts: 1_000 }).maxParts, 1_000);
+  });
+
   it('refuse eleven tags, and numbers of parts that S3 does not have', async () => {
     const tags = Object.fromEntries(Array.from({ length: 11 }, (_, index) => [`t${index}`, '']));
     await assert.rejects(openStore('s3://bucket', { s3: { region: 'x' }, tags }), {
@@ -207,11 +213,15 @@ describe('an S3 server that does not do what it is asked', () => {
 
   it('is told of when the object cannot be removed', async () => {
     const special: Special = (request) => (request.method === 'DELETE' ? { status: 403 } : lying(request));
-    await withServer(special, { s3: { encryption: { method: 'sse-kms', keyId: 'mine' } } }, async (store) => {
+    await withServer(special, { s3: { encryption: { method: 'sse-kms', keyId: 'mine' } } }, async (store, requests) => {
       await assert.rejects(store.put('a', streamOf('x')), {
         kind: 'policy',
         message: /key "other"; and cannot remove "a" in "s3:.* again: permission denied$/,
       });
+      const deletes = requests
+        .filter(({ method }) => method === 'DELETE')
+        .map(({ path }) => path.includes('versionId'));
+      assert.deepEqual(deletes, [true, false], 'the version, then a marker before it');
     });
   });
 
