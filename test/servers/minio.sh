@@ -118,7 +118,7 @@ stop() {
     # The id may belong to somebody else by now: stop only what still runs on this folder.
     grep -qa -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null || continue
     kill -KILL "$pid"
-    # Its folder may be a file system that somebody unmounts next.
+    # Nothing may be written into the folder while it is removed.
     while grep -qa -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null; do sleep 0.05; done
   done
   rm -rf "$dir"

@@ -38,7 +38,8 @@ async function startMinio(): Promise<FullServer> {
   };
   const stop = async (): Promise<void> => {
     run('minio.sh', ['stop', join(mountPoint, 'minio')]);
-    execFileSync('umount', [mountPoint]);
+    // Lazily: the threads of a killed server close its files one by one.
+    execFileSync('umount', ['--lazy', mountPoint]);
     await rmdir(mountPoint);
   };
   return { endpoint: String(process.env['LIBRELOG_TEST_S3_ENDPOINT']), fill, stop };
