@@ -22,6 +22,7 @@ export interface PartTarget<Result> {
 
 /** An object that is being stored in parts. Nothing of it is visible before `complete`. */
 export interface PartUpload<Result> {
+  /** Called in the order of the parts, the next one before the last has settled. */
   sendPart(part: Part, signal: AbortSignal): Promise<void>;
   /** Makes the object of all parts sent. */
   complete(signal: AbortSignal): Promise<Result>;

@@ -1,9 +1,24 @@
-import { HeadBucketCommand, HeadObjectCommand, type HeadObjectCommandOutput, type S3Client } from '@aws-sdk/client-s3';
+import {
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import { BackupError } from '../core/backup-error.ts';
 import type { StoredObject } from './object-store.ts';
 import { withRetries, type RetryOptions, type RetryPolicy } from './retry.ts';
-import { isTransientS3Error, s3ErrorStatus, s3RetryAfterMs, toS3Error } from './s3-errors.ts';
-import type { StoreTimings } from './store-settings.ts';
+import { customerKeyInput, encryptionOf, type CustomerKeyInput } from './s3-encryption.ts';
+import {
+  isRefusedKey,
+  isTransientS3Error,
+  s3ErrorStatus,
+  s3RetryAfterMs,
+  toS3Error,
+  wrongCustomerKey,
+} from './s3-errors.ts';
+import { lockOf } from './s3-lock.ts';
+import type { StoreSettings, StoreTimings } from './store-settings.ts';
 
 /** The user metadata in which every object keeps the name of the `put` that made it. */
 export const putIdMetadata = 'librelog-put-id';
@@ -15,6 +30,13 @@ export interface S3Target {
   /** The address as the user gave it. */
   readonly url: string;
   readonly timings: StoreTimings;
+  readonly settings: StoreSettings;
+}
+
+export interface HeadOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** One version of the object instead of the newest. */
+  readonly versionId?: string | undefined;
 }
 
 export interface CallOptions {
@@ -56,26 +78,65 @@ export class S3Calls {
     return { policy, isTransient: isTransientS3Error, retryAfterMs: s3RetryAfterMs };
   }
 
+  /** The customer's key (SSE-C), for the requests that write an object. */
+  get customerKey(): CustomerKeyInput {
+    return customerKeyInput(this.target.settings.s3?.encryption);
+  }
+
+  /**
+   * Sends a request that reads, with the customer's key (SSE-C) if there is one - and without it when the server does not
+   * want it: a store holds older objects, too, which were stored before there was a key. A server that wants the key all
+   * the same does not want this one.
+   */
+  async withCustomerKey<T>(send: (key: CustomerKeyInput) => Promise<T>): Promise<T> {
+    const key = this.customerKey;
+    try {
+      return await send(key);
+    } catch (error) {
+      if (key.SSECustomerKey === undefined || ![400, 403].includes(s3ErrorStatus(error) ?? 0)) throw error;
+      return await send({}).catch((second: unknown) => {
+        throw isRefusedKey(second) ? wrongCustomerKey(error) : error;
+      });
+    }
+  }
+
   /** The object's metadata, or `null` when there is none. A bucket that does not exist is `notFound`. */
-  async head(key: string, signal?: AbortSignal): Promise<HeadObjectCommandOutput | null> {
-    const { client, bucket } = this.target;
-    const input = { Bucket: bucket, Key: this.bucketKey(key) };
+  async head(key: string, options: HeadOptions = {}): Promise<HeadObjectCommandOutput | null> {
+    const { signal, versionId } = options;
+    const input = {
+      Bucket: this.target.bucket,
+      Key: this.bucketKey(key),
+      ...(versionId !== undefined && { VersionId: versionId }),
+    };
     const request = async (): Promise<HeadObjectCommandOutput | null> => {
       try {
-        return await client.send(new HeadObjectCommand(input), abortedBy(signal));
+        return await this.withCustomerKey(async (key) => await this.#sendHead({ ...input, ...key }, signal));
       } catch (error) {
         if (s3ErrorStatus(error) === 404) return null;
         throw error;
       }
     };
     const found = await this.run(`look at ${this.describe(key)}`, request, { signal });
-    if (found === null) await this.#assertBucket(signal);
+    if (found === null) await this.assertBucket(signal);
     this.#isBucketSeen = true;
     return found;
   }
 
+  /** An answer to HEAD has no body, so that a 400 can mean anything; the first byte asked for by GET says what. */
+  async #sendHead(input: HeadInput, signal: AbortSignal | undefined): Promise<HeadObjectCommandOutput> {
+    const { client } = this.target;
+    try {
+      return await client.send(new HeadObjectCommand(input), abortedBy(signal));
+    } catch (error) {
+      if (s3ErrorStatus(error) !== 400) throw error;
+      const answer = await client.send(new GetObjectCommand({ ...input, Range: 'bytes=0-0' }), abortedBy(signal));
+      await answer.Body?.transformToByteArray();
+      throw error;
+    }
+  }
+
   /** A missing object and a missing bucket look the same to HEAD: 404 without a body. Asks for the bucket once. */
-  async #assertBucket(signal: AbortSignal | undefined): Promise<void> {
+  async assertBucket(signal?: AbortSignal): Promise<void> {
     if (this.#isBucketSeen) return;
     const { client, bucket, url } = this.target;
     const request = async (): Promise<boolean> => {
@@ -95,6 +156,12 @@ export class S3Calls {
   }
 }
 
+interface HeadInput extends CustomerKeyInput {
+  Bucket: string;
+  Key: string;
+  VersionId?: string;
+}
+
 /** The SDK's options for a request that ends when the signal aborts. */
 export function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
   return signal === undefined ? {} : { abortSignal: signal };
@@ -103,11 +170,15 @@ export function abortedBy(signal: AbortSignal | undefined): { abortSignal?: Abor
 /** What a HEAD answer says of an object. */
 export function describeHead(key: string, head: HeadObjectCommandOutput): StoredObject {
   const version = versionOf(head);
+  const serverEncryption = encryptionOf(head);
+  const lock = lockOf(head);
   return {
     key,
     sizeBytes: head.ContentLength ?? 0,
     modifiedAt: head.LastModified ?? new Date(0),
     ...(version !== undefined && { version }),
+    ...(serverEncryption !== undefined && { serverEncryption }),
+    ...(lock !== undefined && { lock }),
   };
 }
 

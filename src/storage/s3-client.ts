@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { Agent } from 'node:https';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { getCACertificates } from 'node:tls';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { errorCode } from './file-errors.ts';
+import { assertUsableEncryption } from './s3-encryption.ts';
 import type { S3Settings, StoreDeps, StoreTimings } from './store-settings.ts';
 
 /**
@@ -14,8 +16,10 @@ import type { S3Settings, StoreDeps, StoreTimings } from './store-settings.ts';
  * Fails with `config` for settings that cannot work.
  */
 export async function createS3Client(settings: S3Settings, timings: StoreTimings, deps: StoreDeps): Promise<S3Client> {
-  const endpoint = settings.endpoint ?? environmentEndpoint(deps.env ?? process.env);
+  const env = deps.env ?? process.env;
+  const endpoint = settings.endpoint ?? environmentEndpoint(env);
   if (endpoint !== undefined) assertEndpoint(endpoint);
+  assertUsableEncryption(settings.encryption, endpoint);
   const config: S3ClientConfig = {
     maxAttempts: 1,
     // Most S3-compatible servers have no wildcard name and certificate for their buckets.
@@ -25,7 +29,7 @@ export async function createS3Client(settings: S3Settings, timings: StoreTimings
     requestHandler: new NodeHttpHandler({
       connectionTimeout: timings.connectTimeoutMs,
       socketTimeout: timings.idleTimeoutMs,
-      httpsAgent: new Agent({ keepAlive: true, maxSockets: 50, ...(await trustedAuthorities(settings.caFile)) }),
+      ...createAgents(env, await trustedAuthorities(settings.caFile)),
     }),
     ...(settings.checksumMode === 'when-required' && {
       requestChecksumCalculation: 'WHEN_REQUIRED' as const,
@@ -43,6 +47,24 @@ export async function createS3Client(settings: S3Settings, timings: StoreTimings
   const client = new S3Client({ ...config, region });
   useContentMd5(client, settings.checksumMode === 'when-required');
   return client;
+}
+
+/** Connections go through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name, in capitals or not. */
+function createAgents(
+  env: NodeJS.ProcessEnv,
+  tls: { ca?: string[] },
+): { httpAgent: HttpAgent; httpsAgent: HttpsAgent } {
+  for (const name of ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']) assertProxy(name, env[name] ?? '');
+  const options = { keepAlive: true, maxSockets: 50, proxyEnv: env };
+  return { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent({ ...options, ...tls }) };
+}
+
+/** Node would pass by what it does not understand, in silence. The address may hold a password: it is not repeated. */
+function assertProxy(name: string, address: string): void {
+  if (address === '' || (/^https?:\/\//i.test(address) && URL.canParse(address))) return;
+  throw new BackupError('config', `${name} is not the address of an HTTP proxy`, {
+    hint: 'Write it as http://HOST:PORT.',
+  });
 }
 
 /** The SDK's own variables for another endpoint; read here because other defaults depend on them. */
@@ -84,15 +106,22 @@ async function trustedAuthorities(caFile: string | undefined): Promise<{ ca?: st
   return { ca: [...getCACertificates('default'), pem] };
 }
 
+const digestedCommands: ReadonlySet<string> = new Set([
+  'DeleteObjectsCommand',
+  'PutObjectRetentionCommand',
+  'PutObjectLegalHoldCommand',
+  'PutObjectTaggingCommand',
+]);
+
 /**
- * DeleteObjects must carry a digest of its body. Servers of before 2025 know only `Content-MD5`, which the SDK has
+ * These requests must carry a digest of their body. Servers of before 2025 know only `Content-MD5`, which the SDK has
  * stopped to send (its supplemental-docs/MD5_FALLBACK.md); the newer header goes only where it is not unknown.
  */
 function useContentMd5(client: S3Client, isOnlyDigest: boolean): void {
   client.middlewareStack.add(
     (next, context) => async (args) => {
       const request = args.request as { headers?: Record<string, string>; body?: unknown };
-      if (context['commandName'] === 'DeleteObjectsCommand' && request.headers && typeof request.body === 'string') {
+      if (digestedCommands.has(String(context['commandName'])) && request.headers && typeof request.body === 'string') {
         const kept = Object.entries(request.headers).filter(([name]) => !isOnlyDigest || !isChecksumHeader(name));
         request.headers = Object.fromEntries(kept);
         request.headers['content-md5'] = createHash('md5').update(request.body).digest('base64');

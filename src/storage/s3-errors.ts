@@ -1,4 +1,15 @@
-import { BackupError, describeError, type ErrorKind } from '../core/backup-error.ts';
+import { BackupError, describeError } from '../core/backup-error.ts';
+import {
+  full,
+  meaningByName,
+  meaningByStatus,
+  meaningsByText,
+  noCustomerKey,
+  notS3,
+  silent,
+  wrongRegion,
+  type Meaning,
+} from './s3-meanings.ts';
 
 /** What the SDK's errors carry, as far as it is there. HEAD answers have no body, hence often only a status. */
 interface Failure {
@@ -9,111 +20,6 @@ interface Failure {
   readonly headers: Readonly<Record<string, string>>;
   readonly isClockCorrected: boolean;
 }
-
-interface Meaning {
-  readonly kind: ErrorKind;
-  readonly reason: string;
-  readonly hint?: string;
-}
-
-const denied: Meaning = {
-  kind: 'access',
-  reason: 'permission denied',
-  hint: 'Check the credentials, and allow them to list the bucket and to get, put and delete its objects.',
-};
-const wrongKey: Meaning = {
-  kind: 'access',
-  reason: 'the server does not accept the credentials',
-  hint: 'Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile in use.',
-};
-const expired: Meaning = {
-  kind: 'access',
-  reason: 'the session token has expired or is invalid',
-  hint: 'Get new credentials.',
-};
-const noBucket: Meaning = {
-  kind: 'notFound',
-  reason: 'the bucket does not exist',
-  hint: 'Create the bucket, or correct the address, region or endpoint.',
-};
-const noObject: Meaning = { kind: 'notFound', reason: 'there is no such object' };
-const exists: Meaning = { kind: 'conflict', reason: 'it is there already' };
-const clock: Meaning = {
-  kind: 'storage',
-  reason: "this machine's clock and the server's are too far apart",
-  hint: 'Set the clock, and keep it right with NTP.',
-};
-const wrongRegion: Meaning = {
-  kind: 'config',
-  reason: 'the bucket is in another region',
-  hint: 'Give the region of the bucket, by option or AWS_REGION.',
-};
-const full: Meaning = {
-  kind: 'storage',
-  reason: 'the store is full',
-  hint: 'Free space in the store, or raise its quota, and run the backup again.',
-};
-const busy: Meaning = { kind: 'storage', reason: 'the server is overloaded', hint: 'Try again later.' };
-const tooOld: Meaning = {
-  kind: 'storage',
-  reason: 'the server does not support what was asked of it',
-  hint: 'Try the checksum mode when-required, which older S3-compatible servers need.',
-};
-const silent: Meaning = {
-  kind: 'storage',
-  reason: 'cannot reach the server: no answer in time',
-  hint: 'Check the endpoint, the network and the server.',
-};
-
-const meaningByName: ReadonlyMap<string, Meaning> = new Map<string, Meaning>(
-  Object.entries({
-    NoSuchBucket: noBucket,
-    NoSuchKey: noObject,
-    NotFound: noObject,
-    NoSuchVersion: { kind: 'integrity', reason: 'the version asked for is gone' },
-    NoSuchUpload: { kind: 'storage', reason: 'the server has forgotten the unfinished upload' },
-    InvalidAccessKeyId: wrongKey,
-    SignatureDoesNotMatch: wrongKey,
-    ExpiredToken: expired,
-    ExpiredTokenException: expired,
-    InvalidToken: expired,
-    TokenRefreshRequired: expired,
-    CredentialsProviderError: {
-      kind: 'access',
-      reason: 'no credentials found',
-      hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, set AWS_PROFILE, or give this machine a role.',
-    },
-    InvalidObjectState: {
-      kind: 'storage',
-      reason: 'the object is in an archive class',
-      hint: 'Restore it from the archive class first.',
-    },
-    RequestTimeTooSkewed: clock,
-    RequestExpired: clock,
-    PermanentRedirect: wrongRegion,
-    AuthorizationHeaderMalformed: wrongRegion,
-    IllegalLocationConstraintException: wrongRegion,
-    QuotaExceeded: full,
-    XMinioStorageFull: full,
-    SlowDown: busy,
-    InvalidBucketName: { kind: 'config', reason: 'the server does not accept the name of the bucket' },
-    TimeoutError: silent,
-  }),
-);
-
-const meaningByStatus: Readonly<Record<number, Meaning>> = {
-  301: wrongRegion,
-  307: wrongRegion,
-  401: wrongKey,
-  403: denied,
-  404: noObject,
-  409: exists,
-  411: tooOld,
-  412: exists,
-  501: tooOld,
-  503: busy,
-  507: full,
-};
 
 const unreachable = new Set([
   'ECONNREFUSED',
@@ -140,18 +46,23 @@ const transientNames = new Set([
   'SlowDown',
   'Throttling',
   'ThrottlingException',
+  'KMS.ThrottlingException',
 ]);
 const permanentStatuses = new Set([501, 505, 507]);
 
 /** Whether calling again can help. Takes the SDK's errors and our translations of them. */
 export function isTransientS3Error(error: unknown): boolean {
   if (error instanceof BackupError && error.cause === undefined) return false;
-  const { name, code, status, isClockCorrected } = inspect(error);
+  const failure = inspect(error);
+  const { name, code, status, isClockCorrected } = failure;
+  if (meaningOf(failure) === full) return false;
   if (isClockCorrected || transientNames.has(name)) return true;
   if (code !== undefined && (unreachable.has(code) || code.startsWith('HPE_'))) return true;
-  return (
-    status !== undefined && (status === 408 || status === 429 || (status >= 500 && !permanentStatuses.has(status)))
-  );
+  return status !== undefined && isTransientStatus(status);
+}
+
+function isTransientStatus(status: number): boolean {
+  return status === 408 || status === 429 || (status >= 500 && !permanentStatuses.has(status));
 }
 
 /** The server's `Retry-After` (seconds or an HTTP date, RFC 9110 section 10.2.3), if the failure carries one. */
@@ -161,6 +72,16 @@ export function s3RetryAfterMs(error: unknown): number | undefined {
   const seconds = Number(value);
   const delayMs = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - Date.now();
   return Number.isFinite(delayMs) ? Math.max(0, delayMs) : undefined;
+}
+
+/** Whether the server refused to read an object without its customer's key (SSE-C). */
+export function isRefusedKey(error: unknown): boolean {
+  return meaningOf(inspect(error)) === noCustomerKey;
+}
+
+/** The failure of a request with a customer's key that is not the object's. */
+export function wrongCustomerKey(cause: unknown): Error {
+  return Object.assign(new Error("not the object's key", { cause }), { name: 'WrongCustomerKey' });
 }
 
 /** The S3 error code (`NoSuchUpload`, …) of the SDK's error or of our translation of it. */
@@ -185,24 +106,39 @@ export function toS3Error(error: unknown, action: string): BackupError {
 }
 
 function meaningOf(failure: Failure): Meaning {
-  const { name, code, status } = failure;
-  const named = meaningByName.get(name);
+  const { name, code, status, message } = failure;
+  const said = meaningsByText.find(({ names, text }) => names.test(name) && text.test(message));
+  const named = said?.meaning ?? meaningByName.get(name) ?? meaningByName.get(code ?? '');
   if (named !== undefined) return named;
-  if (code !== undefined && unreachable.has(code))
-    return { ...silent, reason: `cannot reach the server: ${textOf(failure)}` };
-  if (code !== undefined && isCertificateCode(code)) {
-    return {
-      kind: 'storage',
-      reason: `the server's certificate is not trusted: ${textOf(failure)}`,
-      hint: 'Give the file of its certificate authority, or correct the endpoint.',
-    };
-  }
+  if (isForeignAnswer(failure)) return notS3;
+  const disconnected = code === undefined ? undefined : meaningOfCode(code, textOf(failure));
+  if (disconnected !== undefined) return disconnected;
   const byStatus = status === undefined ? undefined : meaningByStatus[status];
   return byStatus ?? { kind: 'storage', reason: textOf(failure) };
 }
 
+/** Node's codes for connections that fail. */
+function meaningOfCode(code: string, text: string): Meaning | undefined {
+  if (unreachable.has(code)) return { ...silent, reason: `cannot reach the server: ${text}` };
+  if (!isCertificateCode(code)) return undefined;
+  return {
+    kind: 'storage',
+    reason: `the server's certificate is not trusted: ${text}`,
+    hint: 'Give the file of its certificate authority, or correct the endpoint.',
+  };
+}
+
 function isCertificateCode(code: string): boolean {
   return /CERT|ERR_TLS|UNABLE_TO_|SELF_SIGNED/.test(code);
+}
+
+/** TLS spoken to a server without it, the other way round, or an answer that is no XML. */
+function isForeignAnswer({ code, message }: Failure): boolean {
+  return (
+    code === 'EPROTO' ||
+    code === 'ERR_SSL_WRONG_VERSION_NUMBER' ||
+    /Deserialization error|HTTP request to an HTTPS/.test(message)
+  );
 }
 
 /** Some servers send no message; then the name, the code and the status have to do. */

@@ -4,6 +4,7 @@
 #   ceph-rgw.sh install            installs it (Debian and Ubuntu, as root)
 #   ceph-rgw.sh start DIR [PORT]   starts it with its data, logs and process ids in DIR (which must not exist yet);
 #                                  prints its address and credentials as shell exports once it answers
+#   ceph-rgw.sh limited-user DIR BYTES   makes a user whose buckets may keep so many bytes each; prints its credentials as exports
 #   ceph-rgw.sh stop DIR           stops the processes that start made, and removes DIR
 #
 #   eval "$(test/servers/ceph-rgw.sh start /tmp/rgw)"; npm run …; test/servers/ceph-rgw.sh stop /tmp/rgw
@@ -66,6 +67,7 @@ rgw frontends = beast endpoint=127.0.0.1:$rgw_port tcp_nodelay=1
 rgw crypt require ssl = false
 rgw gc obj min wait = 1
 rgw gc processor period = 2
+rgw bucket quota ttl = 0
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = testkey-1=$(head -c 32 /dev/urandom | base64)
 SETTINGS
@@ -115,10 +117,23 @@ start() {
   cat <<EXPORTS
 export LIBRELOG_TEST_S3_ENDPOINT=http://127.0.0.1:$rgw_port
 export LIBRELOG_TEST_S3_SERVER=ceph-rgw
+export LIBRELOG_TEST_S3_DIR=$dir
 export AWS_ACCESS_KEY_ID=$access_key
 export AWS_SECRET_ACCESS_KEY=$secret_key
 export AWS_REGION=us-east-1
 EXPORTS
+}
+
+limited_user() {
+  local dir=$1 bytes=$2 uid=limited-$RANDOM$RANDOM
+  local admin=(radosgw-admin -c "$dir/ceph.conf" -n client.rgw --uid "$uid")
+  {
+    "${admin[@]}" user create --display-name "$uid" --access-key "$uid" --secret-key "$secret_key"
+    "${admin[@]}" quota set --quota-scope=bucket --max-size="$bytes"
+    "${admin[@]}" quota enable --quota-scope=bucket
+  } >>"$dir/start.out" 2>&1
+  echo "export AWS_ACCESS_KEY_ID=$uid"
+  echo "export AWS_SECRET_ACCESS_KEY=$secret_key"
 }
 
 stop_processes() {
@@ -150,6 +165,7 @@ install() {
 case "${1:-}" in
   install) install ;;
   start) start "${2:?DIR is missing}" "${3:-}" ;;
+  limited-user) limited_user "${2:?DIR is missing}" "${3:?BYTES is missing}" ;;
   stop) stop "${2:?DIR is missing}" ;;
-  *) fail 'usage: ceph-rgw.sh install | start DIR [PORT] | stop DIR' ;;
+  *) fail 'usage: ceph-rgw.sh install | start DIR [PORT] | limited-user DIR BYTES | stop DIR' ;;
 esac

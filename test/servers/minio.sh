@@ -1,11 +1,14 @@
 #!/bin/bash
 # A throw-away MinIO on loopback, to test the S3 store against a second server: one that checks the newer checksums and
-# heeds If-None-Match when a multipart upload is completed. Optional: it needs Go and minutes to build.
+# heeds If-None-Match when a multipart upload is completed. It needs Go, and minutes to build.
 #
 #   minio.sh install            builds it with `go install` into the cache folder (LIBRELOG_TEST_CACHE, or ~/.cache)
-#   minio.sh start DIR [PORT]   starts it with its data, log and process id in DIR (which must not exist yet);
-#                               prints its address and credentials as shell exports once it answers
-#   minio.sh stop DIR           stops the process that start made, and removes DIR
+#   minio.sh start DIR          starts two, with their data, logs and process ids in DIR (which must not exist yet): one
+#                               without and one with TLS, which customers' keys (SSE-C) need; prints their addresses and
+#                               credentials as shell exports once they answer
+#   minio.sh stop DIR           stops the processes that start made, and removes DIR
+#
+#   eval "$(test/servers/minio.sh start /tmp/minio)"; npm run …; test/servers/minio.sh stop /tmp/minio
 set -euo pipefail
 
 version=v0.0.0-20260212201848-7aac2a2c5b7c # the last one; the project is archived
@@ -37,28 +40,67 @@ install() {
   [ -x "$bin/minio" ] || GOBIN="$bin" go install "github.com/minio/minio@$version"
 }
 
-start() {
-  local dir=$1 port=${2:-} attempt
-  [ -x "$bin/minio" ] || fail 'it is not installed: run minio.sh install'
-  [ ! -e "$dir" ] || fail "$dir exists"
-  mkdir -p -m 0700 "$dir/data"
-  dir=$(cd "$dir" && pwd)
-  [ -n "$port" ] || port=$(free_port)
-  MINIO_ROOT_USER=$access_key MINIO_ROOT_PASSWORD=$secret_key MINIO_BROWSER=off MINIO_UPDATE=off \
-    setsid "$bin/minio" server --quiet --address "127.0.0.1:$port" "$dir/data" </dev/null >"$dir/minio.log" 2>&1 &
-  echo $! >"$dir/pid"
+# A throw-away authority, and a certificate of its own for 127.0.0.1.
+make_certificates() {
+  local dir=$1
+  mkdir -p "$dir/certs"
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=librelog-backup test authority' \
+    -keyout "$dir/ca.key" -out "$dir/ca.pem"
+  openssl req -new -newkey rsa:2048 -nodes -subj '/CN=127.0.0.1' -keyout "$dir/certs/private.key" -out "$dir/request.pem"
+  openssl x509 -req -in "$dir/request.pem" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 2 \
+    -extfile <(echo 'subjectAltName=IP:127.0.0.1') -out "$dir/certs/public.crt"
+}
+
+# Starts one server with its data in $dir/$name; MinIO speaks TLS when it finds a certificate in its folder of them.
+start_one() {
+  local dir=$1 name=$2 port=$3 certs=$4
+  mkdir -p "$dir/$name" "$certs"
+  MINIO_ROOT_USER=$access_key MINIO_ROOT_PASSWORD=$secret_key MINIO_SITE_REGION=us-east-1 \
+    MINIO_KMS_SECRET_KEY="testkey-1:$kms_key" MINIO_BROWSER=off MINIO_UPDATE=off \
+    setsid "$bin/minio" server --quiet --certs-dir "$certs" --address "127.0.0.1:$port" "$dir/$name" \
+    </dev/null >"$dir/$name.log" 2>&1 &
+  echo $! >"$dir/$name.pid"
+}
+
+is_healthy() {
+  local name=$1 port=$2 request='GET /minio/health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n'
+  if [ "$name" = tls ]; then
+    printf "$request" | timeout 2 openssl s_client -quiet -connect "127.0.0.1:$port" 2>/dev/null
+  else
+    exec 3<>"/dev/tcp/127.0.0.1/$port" && printf "$request" >&3 && timeout 2 cat <&3
+  fi | grep '^HTTP/1.. 200' >/dev/null
+}
+
+wait_until_healthy() {
+  local dir=$1 name=$2 port=$3 attempt
   for attempt in $(seq 300); do
-    if answers "$port"; then break; fi
+    if (is_healthy "$name" "$port") 2>/dev/null; then return; fi
     sleep 0.1
   done
-  if ! answers "$port"; then
-    tail -n 20 "$dir/minio.log" >&2
-    stop "$dir"
-    fail 'it did not come up'
-  fi
+  tail -n 20 "$dir/$name.log" >&2
+  stop "$dir"
+  fail "it did not come up ($name)"
+}
+
+start() {
+  local dir=$1 plain_port tls_port kms_key
+  [ -x "$bin/minio" ] || fail 'it is not installed: run minio.sh install'
+  [ ! -e "$dir" ] || fail "$dir exists"
+  mkdir -p -m 0700 "$dir"
+  dir=$(cd "$dir" && pwd)
+  make_certificates "$dir" >"$dir/openssl.log" 2>&1
+  kms_key=$(head -c 32 /dev/urandom | base64)
+  plain_port=$(free_port)
+  start_one "$dir" plain "$plain_port" "$dir/no-certs"
+  tls_port=$(free_port)
+  start_one "$dir" tls "$tls_port" "$dir/certs"
+  wait_until_healthy "$dir" plain "$plain_port"
+  wait_until_healthy "$dir" tls "$tls_port"
 
   cat <<EXPORTS
-export LIBRELOG_TEST_S3_ENDPOINT=http://127.0.0.1:$port
+export LIBRELOG_TEST_S3_ENDPOINT=http://127.0.0.1:$plain_port
+export LIBRELOG_TEST_S3_TLS_ENDPOINT=https://127.0.0.1:$tls_port
+export LIBRELOG_TEST_S3_CA_FILE=$dir/ca.pem
 export LIBRELOG_TEST_S3_SERVER=minio
 export AWS_ACCESS_KEY_ID=$access_key
 export AWS_SECRET_ACCESS_KEY=$secret_key
@@ -67,18 +109,24 @@ EXPORTS
 }
 
 stop() {
-  local dir pid
-  [ -s "$1/pid" ] || fail "$1 was not made by start"
+  local dir pid_file pid
   dir=$(cd "$1" && pwd)
-  pid=$(cat "$dir/pid")
-  # The id may belong to somebody else by now: stop only what still runs on this folder.
-  if grep -qa -- "$dir/data" "/proc/$pid/cmdline" 2>/dev/null; then kill -KILL "$pid"; fi
+  [ -s "$dir/plain.pid" ] || fail "$1 was not made by start"
+  for pid_file in "$dir"/plain.pid "$dir"/tls.pid; do
+    [ -s "$pid_file" ] || continue
+    pid=$(cat "$pid_file")
+    # The id may belong to somebody else by now: stop only what still runs on this folder.
+    grep -qa -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null || continue
+    kill -KILL "$pid"
+    # Nothing may be written into the folder while it is removed.
+    while grep -qa -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null; do sleep 0.05; done
+  done
   rm -rf "$dir"
 }
 
 case "${1:-}" in
   install) install ;;
-  start) start "${2:?DIR is missing}" "${3:-}" ;;
+  start) start "${2:?DIR is missing}" ;;
   stop) stop "${2:?DIR is missing}" ;;
-  *) fail 'usage: minio.sh install | start DIR [PORT] | stop DIR' ;;
+  *) fail 'usage: minio.sh install | start DIR | stop DIR' ;;
 esac

@@ -32,7 +32,7 @@ describe('S3 over a bad connection', () => {
   let proxy: TcpProxy;
   let store: ObjectStore;
 
-  before(makeBucket);
+  before(async () => await makeBucket());
   beforeEach(async () => {
     proxy = await TcpProxy.start(Number(new URL(s3Endpoint()).port));
     store = await openTestStore({ s3: { endpoint: proxy.endpoint } }, { timings: impatient });
@@ -207,7 +207,7 @@ describe('S3 over a bad connection', () => {
 describe('S3 that refuses', () => {
   const secret = process.env['AWS_SECRET_ACCESS_KEY'];
   const keyId = process.env['AWS_ACCESS_KEY_ID'];
-  before(makeBucket);
+  before(async () => await makeBucket());
   afterEach(() => {
     process.env['AWS_SECRET_ACCESS_KEY'] = secret;
     process.env['AWS_ACCESS_KEY_ID'] = keyId;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { connect, type AddressInfo } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -62,6 +63,44 @@ describe('S3 over TLS with a certificate of its own', () => {
     const bytes = randomLookingBytes(20 * 1024 * 1024);
     await store.put('a', streamOf(bytes));
     assert.ok((await readAll(store.get('a'))).equals(bytes));
+  });
+
+  it('goes through the proxy that the environment names, and says so when that refuses', async () => {
+    const asked: string[] = [];
+    let isOpen = true;
+    const proxy = createHttpServer().on('connect', (request, client: Socket) => {
+      asked.push(request.url ?? '');
+      if (!isOpen) {
+        client.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+        return;
+      }
+      const target = connect(Number(new URL(endpoint).port), '127.0.0.1', () => {
+        client.write('HTTP/1.1 200 Connection established\r\n\r\n');
+        client.pipe(target).pipe(client);
+      });
+      for (const socket of [client, target]) socket.on('error', () => {});
+    });
+    proxy.listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const env = { HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+    try {
+      {
+        await using store = await openTestStore({ s3: { endpoint, caFile: join(folder, 'cert.pem') } }, { env });
+        await store.put('a', streamOf('x'));
+        assert.equal((await readAll(store.get('a'))).toString(), 'x');
+      }
+      assert.ok(asked.length > 0 && asked.every((target) => target === new URL(endpoint).host));
+      isOpen = false;
+      const timings = { retry: { attempts: 1, firstDelayMs: 1, maxDelayMs: 1 } };
+      await using store = await openTestStore({ s3: { endpoint, caFile: join(folder, 'cert.pem') } }, { env, timings });
+      await assert.rejects(store.head('a'), {
+        kind: 'storage',
+        message: /the proxy does not let/,
+        hint: /HTTPS_PROXY/,
+      });
+    } finally {
+      proxy.close();
+    }
   });
 
   it('refuses the server otherwise, and says why', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { streamOf } from '../../src/core/byte-stream.ts';
+import { Secret } from '../../src/core/secret.ts';
 import type { CannedAnswer } from '../support/canned-http.ts';
 import { errorBody, ownAwsEnvironment, withAnswers } from '../support/canned-s3.ts';
 import { readAll } from '../support/test-bytes.ts';
@@ -66,6 +67,61 @@ describe('errors of S3 servers', () => {
       message: /InternalError, HTTP 500/,
       calls: 3,
     },
+    'a 429, again and again': {
+      answer: { status: 429, headers: { 'retry-after': '0' }, body: errorBody('TooManyRequests') },
+      kind: 'storage',
+      message: /overloaded/,
+      calls: 3,
+    },
+    'a KMS key that does not exist': {
+      answer: { status: 400, body: errorBody('KMS.NotFoundException', 'Key does not exist') },
+      kind: 'key',
+      message: /KMS does not know the key/,
+      hint: /--sse-kms-key/,
+    },
+    'a KMS key that is disabled': {
+      answer: { status: 400, body: errorBody('KMS.DisabledException', 'is disabled.') },
+      kind: 'key',
+      message: /disabled, deleted/,
+      hint: /Enable/,
+    },
+    'a KMS key that is to be deleted': {
+      answer: { status: 400, body: errorBody('KMS.KMSInvalidStateException', 'is pending deletion.') },
+      kind: 'key',
+      message: /disabled, deleted/,
+    },
+    'a KMS key that the credentials may not use': {
+      answer: {
+        status: 403,
+        body: errorBody('AccessDenied', 'User: arn:aws:iam::1:user/b is not authorized to perform: kms:Decrypt'),
+      },
+      kind: 'access',
+      message: /KMS refuses/,
+      hint: /kms:GenerateDataKey/,
+    },
+    "an object under a customer's key": {
+      answer: {
+        status: 400,
+        body: errorBody(
+          'InvalidRequest',
+          'The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.',
+        ),
+      },
+      kind: 'key',
+      message: /customer's key/,
+      hint: /--sse-c-key/,
+    },
+    'a web server': {
+      answer: { status: 400, headers: { 'content-type': 'text/html' }, body: '<!doctype html><p>Hello<br>' },
+      kind: 'config',
+      message: /not an S3 server/,
+      hint: /endpoint/,
+    },
+    'a full disk': {
+      answer: { status: 500, body: errorBody('InternalError', 'cause(no space left on device)') },
+      kind: 'storage',
+      message: /full/,
+    },
     'a full store': { answer: { status: 403, body: errorBody('QuotaExceeded') }, kind: 'storage', message: /full/ },
     'a server that lacks a feature': {
       answer: { status: 501, body: errorBody('NotImplemented') },
@@ -122,6 +178,40 @@ describe('errors of S3 servers', () => {
         await assert.rejects(store.head('a'), { kind: 'access' });
       },
     );
+  });
+
+  it('says why an object cannot be looked at, which HEAD leaves open', async () => {
+    await withAnswers(
+      ({ method }) => ({ status: 400, body: method === 'GET' ? errorBody('ExpiredToken') : '' }),
+      async (open) => {
+        const key = new Secret(Buffer.alloc(32));
+        for (const settings of [{}, { encryption: { method: 'sse-c', key } }] as const) {
+          await using store = await open(settings);
+          await assert.rejects(store.head('a'), { kind: 'access', message: /session token has expired/ });
+        }
+      },
+    );
+  });
+
+  it("tells a wrong customer's key from a missing right, as Amazon answers both with 403", async () => {
+    const customerKey = 'x-amz-server-side-encryption-customer-key';
+    const encrypted = errorBody('InvalidRequest', 'The object was stored using a form of Server Side Encryption.');
+    for (const [isDenied, kind] of [
+      [false, 'key'],
+      [true, 'access'],
+    ] as const) {
+      await withAnswers(
+        ({ headers, method }) => {
+          if (isDenied || customerKey in headers) return { status: 403 };
+          return { status: 400, body: method === 'GET' ? encrypted : '' };
+        },
+        async (open) => {
+          await using store = await open({ encryption: { method: 'sse-c', key: new Secret(Buffer.alloc(32)) } });
+          await assert.rejects(store.head('a'), { kind });
+          await assert.rejects(readAll(store.get('a')), { kind });
+        },
+      );
+    }
   });
 
   it('stores with credentials that may only write', async () => {

@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { streamOf } from '../../src/core/byte-stream.ts';
 import { openStore } from '../../src/storage/open-store.ts';
+import { createS3Client } from '../../src/storage/s3-client.ts';
 import type { S3Settings } from '../../src/storage/store-settings.ts';
 import type { CannedAnswer, SeenRequest } from '../support/canned-http.ts';
 import { impatient, ownAwsEnvironment, withAnswers } from '../support/canned-s3.ts';
@@ -57,6 +59,60 @@ describe('requests to S3 servers', () => {
       assert.match(server.requests[0]?.path ?? '', /^\/bucket/);
     });
   });
+
+  it('goes through the proxy that the environment names, and past it to the servers that need none', async () => {
+    await withAnswers(answer, async (_open, proxy) => {
+      for (const [NO_PROXY, isProxied] of [
+        ['elsewhere.example', true],
+        ['s3.example', false],
+      ] as const) {
+        const env = { HTTP_PROXY: proxy.endpoint, NO_PROXY };
+        const settings = { s3: { endpoint: 'http://s3.example:1' } };
+        await using store = await openStore('s3://bucket', settings, { env, timings: impatient });
+        const listing = listAll(store.list(''));
+        if (isProxied) await listing;
+        else await assert.rejects(listing, { kind: 'storage', message: /cannot reach the server/ });
+      }
+      assert.equal(proxy.requests.length, 1);
+      assert.match(proxy.requests[0]?.path ?? '', /^http:\/\/s3\.example:1\/bucket/);
+    });
+  });
+
+  for (const address of [
+    'user:topsecret@proxy.example:3128',
+    'socks5://topsecret@proxy.example',
+    'http://topsecret:x',
+  ]) {
+    it(`refuses ${address.replace('topsecret', '…')} as a proxy, without repeating it`, async () => {
+      const env = { HTTPS_PROXY: address };
+      await assert.rejects(openStore('s3://bucket', { s3: { region: 'x' } }, { env }), (error: Error) => {
+        assert.match(error.message, /HTTPS_PROXY is not the address of an HTTP proxy/);
+        assert.doesNotMatch(error.message, /topsecret/);
+        return true;
+      });
+    });
+  }
+
+  for (const [name, host, path] of [
+    ['backups', 'backups.s3.eu-west-9.amazonaws.com', '/'],
+    // No certificate of Amazon's is for a name with dots before its own.
+    ['my.backups', 's3.eu-west-9.amazonaws.com', '/my.backups/'],
+  ] as const) {
+    it(`asks Amazon for the bucket ${name} at ${host}${path}`, async () => {
+      const client = await createS3Client({ region: 'eu-west-9' }, impatient, { env: {} });
+      let asked: { hostname: string; path: string } | undefined;
+      const stop =
+        () =>
+        async (args: { request: unknown }): Promise<never> => {
+          asked = args.request as typeof asked;
+          throw new Error('enough');
+        };
+      client.middlewareStack.add(stop, { step: 'finalizeRequest', priority: 'low' });
+      await assert.rejects(client.send(new HeadBucketCommand({ Bucket: name })), /enough/);
+      assert.deepEqual([asked?.hostname, asked?.path], [host, path]);
+      client.destroy();
+    });
+  }
 
   it('needs a region without an endpoint', async () => {
     await assert.rejects(openStore('s3://bucket', {}), { kind: 'config', message: /region/, hint: /AWS_REGION/ });
