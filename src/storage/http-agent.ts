@@ -25,11 +25,10 @@ export interface HttpAgentOptions {
 export function createHttpAgent(options: HttpAgentOptions): HttpAgent {
   const { endpoint, idleTimeoutMs, env, ca } = options;
   const agentOptions: AgentOptions = { keepAlive: true, maxSockets: 50, timeout: idleTimeoutMs, proxyEnv: env };
-  const agent = proxied(() =>
-    endpoint.startsWith('https:')
-      ? new HttpsAgent({ ...agentOptions, ...(ca !== undefined && { ca }) })
-      : new HttpAgent(agentOptions),
-  );
+  assertProxies(env);
+  const agent = endpoint.startsWith('https:')
+    ? new HttpsAgent({ ...agentOptions, ...(ca !== undefined && { ca }) })
+    : new HttpAgent(agentOptions);
   const connect = agent.createConnection.bind(agent);
   // A connection is returned; the one inside a proxy's tunnel comes by the callback.
   agent.createConnection = (request, callback) => {
@@ -39,6 +38,12 @@ export function createHttpAgent(options: HttpAgentOptions): HttpAgent {
     });
     endWhenSilent(socket, options);
     return socket;
+  };
+  // A server's `Keep-Alive: timeout=5` must not become the longest silence of the connection's next request.
+  const reuse = agent.reuseSocket.bind(agent);
+  agent.reuseSocket = (socket, request) => {
+    reuse(socket, request);
+    if (socket instanceof Socket) socket.setTimeout(idleTimeoutMs);
   };
   return agent;
 }
@@ -68,13 +73,16 @@ export async function readAuthorities(caFile: string | undefined): Promise<strin
   return [...getCACertificates('default'), pem];
 }
 
-/** A proxy's address may hold a password, so Node's own error is not shown. */
-function proxied(create: () => HttpAgent): HttpAgent {
-  try {
-    return create();
-  } catch {
-    throw new BackupError('config', 'the address of the proxy cannot be used', {
-      hint: 'Correct HTTPS_PROXY or HTTP_PROXY.',
+/**
+ * Fails with `config` for an address of a proxy that Node would pass by in silence. It may hold a password, and is not
+ * repeated.
+ */
+export function assertProxies(env: Readonly<Record<string, string | undefined>>): void {
+  for (const name of ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']) {
+    const address = env[name] ?? '';
+    if (address === '' || (/^https?:\/\//i.test(address) && URL.canParse(address))) continue;
+    throw new BackupError('config', `${name} is not the address of an HTTP proxy`, {
+      hint: 'Write it as http://HOST:PORT.',
     });
   }
 }

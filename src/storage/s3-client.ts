@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { getCACertificates } from 'node:tls';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { BackupError, describeError } from '../core/backup-error.ts';
-import { errorCode } from './file-errors.ts';
+import { assertProxies, readAuthorities } from './http-agent.ts';
 import { assertUsableEncryption } from './s3-encryption.ts';
 import type { S3Settings, StoreDeps, StoreTimings } from './store-settings.ts';
 
@@ -29,7 +27,7 @@ export async function createS3Client(settings: S3Settings, timings: StoreTimings
     requestHandler: new NodeHttpHandler({
       connectionTimeout: timings.connectTimeoutMs,
       socketTimeout: timings.idleTimeoutMs,
-      ...createAgents(env, await trustedAuthorities(settings.caFile)),
+      ...createAgents(env, await readAuthorities(settings.caFile)),
     }),
     ...(settings.checksumMode === 'when-required' && {
       requestChecksumCalculation: 'WHEN_REQUIRED' as const,
@@ -52,19 +50,14 @@ export async function createS3Client(settings: S3Settings, timings: StoreTimings
 /** Connections go through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name, in capitals or not. */
 function createAgents(
   env: NodeJS.ProcessEnv,
-  tls: { ca?: string[] },
+  ca: string[] | undefined,
 ): { httpAgent: HttpAgent; httpsAgent: HttpsAgent } {
-  for (const name of ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']) assertProxy(name, env[name] ?? '');
+  assertProxies(env);
   const options = { keepAlive: true, maxSockets: 50, proxyEnv: env };
-  return { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent({ ...options, ...tls }) };
-}
-
-/** Node would pass by what it does not understand, in silence. The address may hold a password: it is not repeated. */
-function assertProxy(name: string, address: string): void {
-  if (address === '' || (/^https?:\/\//i.test(address) && URL.canParse(address))) return;
-  throw new BackupError('config', `${name} is not the address of an HTTP proxy`, {
-    hint: 'Write it as http://HOST:PORT.',
-  });
+  return {
+    httpAgent: new HttpAgent(options),
+    httpsAgent: new HttpsAgent({ ...options, ...(ca !== undefined && { ca }) }),
+  };
 }
 
 /** The SDK's own variables for another endpoint; read here because other defaults depend on them. */
@@ -90,20 +83,6 @@ async function configuredRegion(config: S3ClientConfig): Promise<string | undefi
     if (describeError(error).includes('Region is missing')) return undefined;
     throw new BackupError('config', `the AWS configuration cannot be used: ${describeError(error)}`, { cause: error });
   }
-}
-
-async function trustedAuthorities(caFile: string | undefined): Promise<{ ca?: string[] }> {
-  if (caFile === undefined) return {};
-  const pem = await readFile(caFile, 'utf8').catch((error: unknown) => {
-    const reason = errorCode(error) === 'ENOENT' ? 'there is no such file' : describeError(error);
-    throw new BackupError('config', `cannot read the certificate authorities in "${caFile}": ${reason}`, {
-      cause: error,
-    });
-  });
-  if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
-    throw new BackupError('config', `"${caFile}" holds no certificate`, { hint: 'Give a file in PEM format.' });
-  }
-  return { ca: [...getCACertificates('default'), pem] };
 }
 
 const digestedCommands: ReadonlySet<string> = new Set([

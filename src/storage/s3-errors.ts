@@ -1,4 +1,5 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
+import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from './network-faults.ts';
 import {
   full,
   meaningByName,
@@ -20,18 +21,6 @@ interface Failure {
   readonly headers: Readonly<Record<string, string>>;
   readonly isClockCorrected: boolean;
 }
-
-const unreachable = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-]);
 
 /** Faults that a repetition can cure although their status says that the request was wrong. */
 const transientNames = new Set([
@@ -57,7 +46,7 @@ export function isTransientS3Error(error: unknown): boolean {
   const { name, code, status, isClockCorrected } = failure;
   if (meaningOf(failure) === full) return false;
   if (isClockCorrected || transientNames.has(name)) return true;
-  if (code !== undefined && (unreachable.has(code) || code.startsWith('HPE_'))) return true;
+  if (code !== undefined && isNetworkFault(code)) return true;
   return status !== undefined && isTransientStatus(status);
 }
 
@@ -65,13 +54,9 @@ function isTransientStatus(status: number): boolean {
   return status === 408 || status === 429 || (status >= 500 && !permanentStatuses.has(status));
 }
 
-/** The server's `Retry-After` (seconds or an HTTP date, RFC 9110 section 10.2.3), if the failure carries one. */
+/** The server's `Retry-After`, if the failure carries one. */
 export function s3RetryAfterMs(error: unknown): number | undefined {
-  const value = inspect(error).headers['retry-after'];
-  if (value === undefined) return undefined;
-  const seconds = Number(value);
-  const delayMs = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - Date.now();
-  return Number.isFinite(delayMs) ? Math.max(0, delayMs) : undefined;
+  return parseRetryAfterMs(inspect(error).headers['retry-after']);
 }
 
 /** Whether the server refused to read an object without its customer's key (SSE-C). */
@@ -119,17 +104,13 @@ function meaningOf(failure: Failure): Meaning {
 
 /** Node's codes for connections that fail. */
 function meaningOfCode(code: string, text: string): Meaning | undefined {
-  if (unreachable.has(code)) return { ...silent, reason: `cannot reach the server: ${text}` };
-  if (!isCertificateCode(code)) return undefined;
+  if (isNetworkFault(code)) return { ...silent, reason: `cannot reach the server: ${text}` };
+  if (!isCertificateFault(code)) return undefined;
   return {
     kind: 'storage',
     reason: `the server's certificate is not trusted: ${text}`,
     hint: 'Give the file of its certificate authority, or correct the endpoint.',
   };
-}
-
-function isCertificateCode(code: string): boolean {
-  return /CERT|ERR_TLS|UNABLE_TO_|SELF_SIGNED/.test(code);
 }
 
 /** TLS spoken to a server without it, the other way round, or an answer that is no XML. */
