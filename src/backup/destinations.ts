@@ -31,7 +31,7 @@ export class Destinations {
   }
 
   /**
-   * Does `work` in every live store at once, and gives its results by store. When a failure is everybody's, the signal
+   * Does `work` in every live store at once, and gives its results in the stores' order. When a failure is everybody's, the signal
    * that the others got aborts, and it is thrown after all of them have settled.
    */
   async forEach<Result>(
@@ -51,7 +51,7 @@ export class Destinations {
     await Promise.all(this.#live.map(attempt));
     // An interruption that came too late to stop anything is none.
     if (teardown.signal.aborted) throw all.reason;
-    return results;
+    return new Map([...results].toSorted(([a], [b]) => this.#live.indexOf(a) - this.#live.indexOf(b)));
   }
 
   #drop(store: ObjectStore, error: unknown): boolean {
