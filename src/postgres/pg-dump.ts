@@ -36,7 +36,8 @@ export function startPgDump(
   const { signal } = options;
   using opened = new DisposableStack();
   const pipe = opened.use(openDataPipe());
-  const client = startClientProcess(tool, { args: plan.args, connection, stdoutTo: pipe?.writeEnd, ...options });
+  const stdout = { stdoutTo: pipe?.writeEnd, isOutputLarge: true };
+  const client = startClientProcess(tool, { args: plan.args, connection, ...stdout, ...options });
   pipe?.closeWriteEnd();
   opened.move();
   const end = async (): Promise<void> => {
