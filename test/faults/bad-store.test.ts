@@ -37,7 +37,7 @@ describe('the address of a store', () => {
     's3://user:secret@bucket': { code: 3, message: /it contains credentials$/, hint: /AWS profile/ },
     's3://bucket/prefix?x=secret': { code: 3, message: /it has a query string/ },
     'az://account': { code: 3, message: /store URL is wrong: the container is missing/ },
-    'gs://bucket': { code: 3, message: /not supported by this version/ },
+    'gs://Bucket': { code: 3, message: /store URL is wrong: "Bucket" is not a bucket name/ },
   };
   for (const [url, expected] of Object.entries(wrong)) {
     it(`${url} is refused by create and restore`, async () => {

@@ -105,12 +105,13 @@ export class Story {
     return JSON.parse(await this.succeed(command, { ...options, env })) as Result;
   }
 
-  /** Backs up `database` with `aes.key`, unless `args` say otherwise. */
+  /** Backs up `database` with `aes.key`, unless `args` say otherwise; gives the manifest as it is in the store. */
   async create(database: string, args: Command = aesKey, options: StoryOptions = {}): Promise<Manifest> {
     const create = ['create', '--database', database, ...toArguments(args)];
-    const { backups } = await this.ask<{ backups: readonly Manifest[] }>(create, options);
-    const [manifest] = backups;
-    if (manifest === undefined) throw new Error('create made no backup');
+    const { backups } = await this.ask<{ backups: readonly (Manifest & { store: string })[] }>(create, options);
+    const [backup] = backups;
+    if (backup === undefined) throw new Error('create made no backup');
+    const { store: _, ...manifest } = backup;
     return manifest;
   }
 
