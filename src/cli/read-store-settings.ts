@@ -2,7 +2,6 @@ import { BackupError } from '../core/backup-error.ts';
 import { parseDuration } from '../core/duration.ts';
 import type { LockRequest } from '../core/object-lock.ts';
 import type { Secret } from '../core/secret.ts';
-import { readKeyEncryptionKey } from '../keys/read-key-encryption-key.ts';
 import type {
   AzureSettings,
   GcsSettings,
@@ -60,6 +59,7 @@ function toBytes(mebibytes: number | undefined): number | undefined {
 
 async function readCustomerKey(reference: string | undefined, context: CommandContext): Promise<Secret | undefined> {
   if (reference === undefined) return undefined;
+  const { readKeyEncryptionKey } = await import('../keys/read-key-encryption-key.ts');
   const { secret, warnings } = await readKeyEncryptionKey(reference, context.env);
   for (const warning of warnings) context.log.warn({}, warning);
   return secret;
