@@ -11,12 +11,13 @@ import type { ByteStream } from '../core/byte-stream.ts';
 import type { ByteRange } from './byte-range.ts';
 import { uploadInParts } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
-import type { GetOptions, ObjectStore, PutOptions, StoredObject } from './object-store.ts';
+import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
 import { s3PartLimits, smallestPartBytes } from './part-size.ts';
 import { readRanges, type RangeAnswer } from './ranged-read.ts';
 import { abortedBy, describeHead, S3Calls, versionOf } from './s3-calls.ts';
 import { createS3Client } from './s3-client.ts';
 import { s3ErrorStatus, toS3Error } from './s3-errors.ts';
+import { abortUploads, listUnfinishedUploads } from './s3-unfinished.ts';
 import { S3Put } from './s3-upload.ts';
 import { defaultTimings, defaultUploadMemoryBytes, type OpenContext } from './store-settings.ts';
 import type { StoreUrl } from './store-url.ts';
@@ -123,6 +124,22 @@ class S3Store implements ObjectStore {
     for (let done = 0; done < keys.length; done += maxKeysPerDelete) {
       await this.#deleteMany(keys.slice(done, done + maxKeysPerDelete), options);
     }
+  }
+
+  async *listUnfinished(
+    prefix: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<UnfinishedUpload> {
+    assertKeyPrefix(prefix);
+    yield* listUnfinishedUploads(this.#calls, prefix, options);
+  }
+
+  async discardUnfinished(
+    uploads: readonly UnfinishedUpload[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    for (const { key } of uploads) this.#assertKey(key);
+    await abortUploads(this.#calls, uploads, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 import { openStore } from '../../src/storage/open-store.ts';
 import { testObjectStore } from '../contract/object-store-contract.ts';
-import { makeBucket, openTestStore, unfinishedUploads, withServer } from '../support/s3-server.ts';
+import { abandonUpload, makeBucket, openTestStore, unfinishedUploads, withServer } from '../support/s3-server.ts';
 
 await makeBucket();
 
@@ -9,5 +9,6 @@ for (const checksumMode of ['auto', 'when-required'] as const) {
     open: async () => await openTestStore({ s3: { checksumMode } }),
     openMissing: async () => await openStore('s3://no-such-bucket/prefix', withServer({})),
     leftovers: unfinishedUploads,
+    abandonUpload,
   });
 }

@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { openStore } from '../../src/storage/open-store.ts';
 import type { StoreDeps, StoreSettings } from '../../src/storage/store-settings.ts';
@@ -46,6 +52,18 @@ export async function unfinishedUploads(store: ObjectStore): Promise<string[]> {
     const prefix = store.url.slice(`s3://${bucket}/`.length);
     const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix }));
     return (Uploads ?? []).map((upload) => upload.Key ?? '');
+  } finally {
+    client.destroy();
+  }
+}
+
+/** An upload of `key` with one part, and nobody to end it. */
+export async function abandonUpload(store: ObjectStore, key: string): Promise<void> {
+  const client = directClient();
+  try {
+    const address = { Bucket: bucket, Key: `${store.url.slice(`s3://${bucket}/`.length)}/${key}` };
+    const { UploadId } = await client.send(new CreateMultipartUploadCommand(address));
+    await client.send(new UploadPartCommand({ ...address, UploadId, PartNumber: 1, Body: Buffer.alloc(1000) }));
   } finally {
     client.destroy();
   }
