@@ -79,6 +79,7 @@ export class MemoryStore implements ObjectStore {
   /** What is not an object yet is with its `put` alone. */
   async *listUnfinished(prefix: string): AsyncGenerator<UnfinishedUpload> {
     assertKeyPrefix(prefix);
+    yield* [];
   }
 
   async discardUnfinished(): Promise<void> {}
