@@ -40,6 +40,11 @@ export function objectKey(backup: { readonly label: string; readonly id: string 
   return `${backup.label}/${backup.id}/${name}`;
 }
 
+/** Whether an object of this name in the folder of a backup is what makes it exist. */
+export function isManifestName(name: string): boolean {
+  return name === manifestName;
+}
+
 /** The backups of a store. A backup exists exactly when its manifest does. */
 export class Catalog {
   readonly #store: CatalogStore;

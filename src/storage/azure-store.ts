@@ -12,7 +12,7 @@ import { AzurePut, type AzureDemands } from './azure-put.ts';
 import type { ByteRange } from './byte-range.ts';
 import { uploadInParts } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
-import type { GetOptions, ObjectStore, PutOptions, StoredObject } from './object-store.ts';
+import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
 import type { PartLimits } from './part-size.ts';
 import { readRanges, type RangeAnswer } from './ranged-read.ts';
 import { defaultTimings, defaultUploadMemoryBytes, type OpenContext } from './store-settings.ts';
@@ -146,6 +146,13 @@ class AzureStore implements ObjectStore {
     const failed = (await Promise.allSettled(workers)).find(({ status }) => status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
   }
+
+  /** Nothing: blocks that were never committed cannot be discarded, and go by themselves after a week. */
+  async *listUnfinished(prefix: string): AsyncGenerator<UnfinishedUpload> {
+    assertKeyPrefix(prefix);
+  }
+
+  async discardUnfinished(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#parts.client[Symbol.dispose]();

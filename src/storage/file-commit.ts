@@ -11,6 +11,11 @@ export function isPartialName(name: string): boolean {
   return partialName.test(name);
 }
 
+/** What stands for a file's name in the names of its unfinished content: the name itself, unless that is very long. */
+export function nameOfPartial(name: string): string {
+  return name.replace(/^\./, '').replace(/\.(?:[0-9a-f]{12}|claim)\.partial$/, '');
+}
+
 /** A new name beside `path` for its unfinished content; short enough for every file system, however long the name is. */
 export function partialPath(path: string): string {
   return join(dirname(path), `.${shortName(path)}.${randomBytes(6).toString('hex')}.partial`);
@@ -81,6 +86,11 @@ export async function removeEmptyFolders(folders: readonly string[]): Promise<vo
       return; // In use, or gone already: both are fine.
     }
   }
+}
+
+/** Removes the folders on the way to `key` that are empty. */
+export async function removeFoldersOf(root: string, key: string): Promise<void> {
+  await removeEmptyFolders(nestedPaths(root, key.split('/').slice(0, -1)));
 }
 
 /** Makes the finished file at `partial` visible as `path`, in place of what was there, and durable. */

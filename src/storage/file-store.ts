@@ -1,16 +1,18 @@
-import type { BigIntStats, Dirent } from 'node:fs';
-import { lstat, readdir, unlink, type FileHandle } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { lstat, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { abortable } from './abortable.ts';
 import { clampRange } from './byte-range.ts';
-import { assertFinalName, assertRoot, hasFolders, isPartialName, removeEmptyFolders } from './file-commit.ts';
+import { assertFinalName, assertRoot, hasFolders, isPartialName, removeFoldersOf } from './file-commit.ts';
 import { isMissing, toFileError } from './file-errors.ts';
 import { putFile } from './file-put.ts';
 import { openFile, readFileRange, versionOf } from './file-reader.ts';
+import { listPartialFiles, removePartialFile } from './file-unfinished.ts';
+import { walkFolders } from './file-walk.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
-import type { GetOptions, ObjectStore, PutOptions, StoredObject } from './object-store.ts';
+import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
 
 /**
  * Objects as files below the folder `root`, readable by their owner only. An object is written under a temporary name
@@ -84,11 +86,15 @@ class FileStore implements ObjectStore {
     assertKeyPrefix(prefix);
     try {
       await assertRoot(this.#root);
-      const folders = prefix.split('/').slice(0, -1);
-      if (!(await hasFolders(this.#root, folders))) return;
-      for await (const object of this.#walk(folders.map((name) => `${name}/`).join(''), prefix)) {
+      for await (const { base, names } of walkFolders(this.#root, prefix)) {
+        const finished = names.filter((name) => !isPartialName(name)).map((name) => base + name);
+        const keys = finished.filter((key) => key.startsWith(prefix) && isObjectKey(key));
+        const stats = await Promise.all(keys.map(async (key) => await this.#stat(key)));
         options.signal?.throwIfAborted();
-        yield object;
+        for (const [index, key] of keys.entries()) {
+          const found = stats[index];
+          if (found) yield describeFile(key, found);
+        }
       }
     } catch (error) {
       options.signal?.throwIfAborted();
@@ -101,6 +107,31 @@ class FileStore implements ObjectStore {
       assertObjectKey(key);
       options.signal?.throwIfAborted();
       await this.#deleteOne(key).catch(rethrowAs(`delete ${this.#describe(key)}`));
+    }
+  }
+
+  async *listUnfinished(
+    prefix: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<UnfinishedUpload> {
+    assertKeyPrefix(prefix);
+    options.signal?.throwIfAborted();
+    try {
+      await assertRoot(this.#root);
+      yield* listPartialFiles(this.#root, prefix);
+    } catch (error) {
+      throw toFileError(error, `list the unfinished files of "${this.url}"`);
+    }
+  }
+
+  async discardUnfinished(
+    uploads: readonly UnfinishedUpload[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    for (const upload of uploads) {
+      options.signal?.throwIfAborted();
+      const action = `discard the unfinished file of ${this.#describe(upload.key)}`;
+      await removePartialFile(this.#root, upload).catch(rethrowAs(action));
     }
   }
 
@@ -128,34 +159,6 @@ class FileStore implements ObjectStore {
     }
   }
 
-  /** Objects in the folder `base` (empty, or ending in `/`) and below it. What vanishes meanwhile is left out. */
-  async *#walk(base: string, prefix: string): AsyncGenerator<StoredObject> {
-    const entries = await this.#readFolder(base);
-    const files = entries.filter((entry) => entry.isFile() && !isPartialName(entry.name));
-    const keys = files.map((entry) => base + entry.name).filter((key) => key.startsWith(prefix) && isObjectKey(key));
-    const stats = await Promise.all(keys.map(async (key) => await this.#stat(key)));
-    for (const [index, key] of keys.entries()) {
-      const found = stats[index];
-      if (found) yield describeFile(key, found);
-    }
-    for (const entry of entries) {
-      const folder = `${base}${entry.name}/`;
-      const isWanted = folder.startsWith(prefix) || prefix.startsWith(folder);
-      if (entry.isDirectory() && isWanted) yield* this.#walk(folder, prefix);
-    }
-  }
-
-  async #readFolder(base: string): Promise<Dirent[]> {
-    try {
-      const entries = await readdir(join(this.#root, base), { withFileTypes: true });
-      // At the top of an ext file system, for root's eyes only, and never ours.
-      return base === '' ? entries.filter((entry) => entry.name !== 'lost+found') : entries;
-    } catch (error) {
-      if (isMissing(error)) return [];
-      throw error;
-    }
-  }
-
   async #deleteOne(key: string): Promise<void> {
     if ((await this.#stat(key)) === null) return;
     try {
@@ -163,8 +166,7 @@ class FileStore implements ObjectStore {
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
-    const folders = key.split('/').slice(0, -1);
-    await removeEmptyFolders(folders.map((_, index) => join(this.#root, ...folders.slice(0, index + 1))));
+    await removeFoldersOf(this.#root, key);
   }
 
   async #notFound(key: string): Promise<BackupError> {

@@ -11,7 +11,7 @@ import { describeResource, lockOf, summarizeResource, toResource } from './gcs-o
 import { GcsPut, type GcsDemands } from './gcs-put.ts';
 import { uploadInParts } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
-import type { GetOptions, ObjectStore, PutOptions, StoredObject } from './object-store.ts';
+import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
 import { smallestPartBytes, type PartLimits } from './part-size.ts';
 import { readRanges, type RangeAnswer } from './ranged-read.ts';
 import { defaultTimings, type OpenContext } from './store-settings.ts';
@@ -132,6 +132,13 @@ class GcsStore implements ObjectStore {
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
+
+  /** Nothing: the service does not list upload sessions, and ends them by itself after a week. */
+  async *listUnfinished(prefix: string): AsyncGenerator<UnfinishedUpload> {
+    assertKeyPrefix(prefix);
+  }
+
+  async discardUnfinished(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#calls.target.client[Symbol.dispose]();

@@ -34,6 +34,16 @@ export interface GetOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What a `put` that never came to its end has left in a store: an unfinished upload, a temporary file. */
+export interface UnfinishedUpload {
+  /** Key of the object that it would have become; of a file with a very long name, only the folder is sure to be right. */
+  readonly key: string;
+  /** Tells it from others of the same key; means something to its store only. */
+  readonly id: string;
+  /** When it began or grew, whichever is later: one that has been silent for long has nobody who goes on with it. */
+  readonly lastActiveAt: Date;
+}
+
 /**
  * A place that keeps objects by key. The contract, which every implementation proves by passing
  * `test/contract/object-store-contract.ts`:
@@ -50,6 +60,10 @@ export interface GetOptions {
  * - `head` answers `null` for "not there", never for "failed", and never when the bucket or folder itself is missing.
  * - `list` gives every visible object whose key starts with `prefix`, in any order, and no unfinished ones.
  * - `delete` is idempotent: a key that is not there is a success.
+ * - `listUnfinished` gives what uploads to keys that start with `prefix` have left, in any order, those still under way
+ *   included; nothing where the store keeps no such thing, or removes it by itself and does not show it.
+ * - `discardUnfinished` removes exactly these, never an object, and is idempotent: one that is gone, or has become an
+ *   object meanwhile, is a success. A `put` that is still under way fails then.
  * - Server-side encryption, lock, class and tags are settings of the store and go with every `put`. What was asked for is
  *   compared with what the server then says of the object: a difference removes it again and fails with `policy`.
  * - Retries of transient faults belong to the implementation; the caller never repeats a call.
@@ -70,4 +84,6 @@ export interface ObjectStore extends AsyncDisposable {
   head(key: string, options?: { readonly signal?: AbortSignal }): Promise<StoredObject | null>;
   list(prefix: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<StoredObject>;
   delete(keys: readonly string[], options?: { readonly signal?: AbortSignal }): Promise<void>;
+  listUnfinished(prefix: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<UnfinishedUpload>;
+  discardUnfinished(uploads: readonly UnfinishedUpload[], options?: { readonly signal?: AbortSignal }): Promise<void>;
 }

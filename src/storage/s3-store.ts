@@ -3,7 +3,7 @@ import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { uploadInParts, type PartUploadOptions } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
-import type { GetOptions, ObjectStore, PutOptions, StoredObject } from './object-store.ts';
+import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
 import { smallestPartBytes } from './part-size.ts';
 import { readRanges } from './ranged-read.ts';
 import { S3Bucket } from './s3-bucket.ts';
@@ -12,6 +12,7 @@ import { createS3Client } from './s3-client.ts';
 import { deleteObjects } from './s3-delete.ts';
 import { assertUsableTags, partLimits } from './s3-object-input.ts';
 import { S3Ranges } from './s3-read.ts';
+import { abortUploads, listUnfinishedUploads } from './s3-unfinished.ts';
 import { S3Put } from './s3-upload.ts';
 import { defaultTimings, defaultUploadMemoryBytes, type OpenContext } from './store-settings.ts';
 import type { StoreUrl } from './store-url.ts';
@@ -116,6 +117,22 @@ class S3Store implements ObjectStore {
   async delete(keys: readonly string[], options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     for (const key of keys) this.#assertKey(key);
     await deleteObjects(this.#calls, keys, options);
+  }
+
+  async *listUnfinished(
+    prefix: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<UnfinishedUpload> {
+    assertKeyPrefix(prefix);
+    yield* listUnfinishedUploads(this.#calls, prefix, options);
+  }
+
+  async discardUnfinished(
+    uploads: readonly UnfinishedUpload[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    for (const { key } of uploads) this.#assertKey(key);
+    await abortUploads(this.#calls, uploads, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -20,6 +20,8 @@ export function withUploadRate(store: ObjectStore, bytesPerSecond: number): Obje
     head: async (key, options) => await store.head(key, options),
     list: (prefix, options) => store.list(prefix, options),
     delete: async (keys, options) => await store.delete(keys, options),
+    listUnfinished: (prefix, options) => store.listUnfinished(prefix, options),
+    discardUnfinished: async (uploads, options) => await store.discardUnfinished(uploads, options),
     [Symbol.asyncDispose]: async () => await store[Symbol.asyncDispose](),
   };
 }

@@ -21,6 +21,7 @@ for (const [name, chosen] of Object.entries(settings)) {
     open: async () => await double.open(randomUUID(), chosen),
     openMissing: async () => await double.openAddress('az://librelogdouble/no-such-container/prefix', chosen),
     // Every blob that is no object. Blocks of failed uploads stay with the service by its nature: see `AzurePut`.
+    abandonUpload: null,
     leftovers: async (store) => {
       const prefix = `${store.url.split('/').at(-1)}/`;
       const listed = (await listAll(store.list(''))).map(({ key }) => `${prefix}${key}`);

@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after } from 'node:test';
+import { partialPath } from '../../src/storage/file-commit.ts';
 import { openStore } from '../../src/storage/open-store.ts';
 import { testObjectStore } from './object-store-contract.ts';
 
@@ -12,6 +13,11 @@ let stores = 0;
 testObjectStore('file', {
   open: async () => await openStore(`file://${folder}/store-${(stores += 1)}`, {}),
   openMissing: async () => await openStore(`file://${folder}/missing`, {}),
+  abandonUpload: async (store, key) => {
+    const path = join(store.url.slice('file://'.length), key);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(partialPath(path), 'half of it');
+  },
   // Every name that is not an object's, and every folder that is there for no object.
   leftovers: async (store) => {
     const root = store.url.slice('file://'.length);

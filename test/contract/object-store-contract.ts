@@ -12,6 +12,7 @@ import {
   stallingAfter,
 } from '../support/test-bytes.ts';
 import { testGet, testHeadListDelete, testMissingStore } from './object-store-reading.ts';
+import { testUnfinished } from './object-store-unfinished.ts';
 import type { StoreUnderTest } from './store-under-test.ts';
 
 /** Registers the tests of the contract of `ObjectStore`, sentence by sentence. */
@@ -22,6 +23,7 @@ export function testObjectStore(name: string, subject: StoreUnderTest): void {
     testCreateOnly(subject);
     testGet(subject);
     testHeadListDelete(subject);
+    testUnfinished(subject);
     if (subject.openMissing !== undefined) testMissingStore(subject.openMissing);
   });
 }

@@ -13,7 +13,7 @@ import {
   withKey,
   withServer,
 } from '../support/azurite-server.ts';
-import { TcpProxy } from '../support/tcp-proxy.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
 import { inReusedChunks, listAll, randomLookingBytes, readAll, sha256, stallingAfter } from '../support/test-bytes.ts';
 
 const mebibyte = 1024 * 1024;
@@ -35,13 +35,13 @@ function body(): AsyncIterable<Uint8Array> {
 }
 
 describe('Azure over a bad connection', () => {
-  let proxy: TcpProxy;
+  let proxy: FaultProxy;
   let store: ObjectStore;
 
   before(makeContainer);
   beforeEach(async () => {
     const { endpoint, account } = azuriteServer();
-    proxy = await TcpProxy.start(Number(new URL(endpoint).port));
+    proxy = await FaultProxy.start(Number(new URL(endpoint).port));
     store = await openTestStore({ azure: { endpoint: `${proxy.endpoint}/${account}` } }, { timings: impatient });
   });
   afterEach(async () => {

@@ -6,7 +6,7 @@ import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { openStore } from '../../src/storage/open-store.ts';
 import type { StoreTimings } from '../../src/storage/store-settings.ts';
 import { bucket, makeBucket, openTestStore, s3Endpoint, unfinishedUploads, withServer } from '../support/s3-server.ts';
-import { TcpProxy } from '../support/tcp-proxy.ts';
+import { FaultProxy, refusal } from '../support/fault-proxy.ts';
 import { inReusedChunks, listAll, randomLookingBytes, readAll, sha256, stallingAfter } from '../support/test-bytes.ts';
 
 const mebibyte = 1024 * 1024;
@@ -29,12 +29,12 @@ function body(): AsyncIterable<Uint8Array> {
 }
 
 describe('S3 over a bad connection', () => {
-  let proxy: TcpProxy;
+  let proxy: FaultProxy;
   let store: ObjectStore;
 
   before(async () => await makeBucket());
   beforeEach(async () => {
-    proxy = await TcpProxy.start(Number(new URL(s3Endpoint()).port));
+    proxy = await FaultProxy.start(Number(new URL(s3Endpoint()).port));
     store = await openTestStore({ s3: { endpoint: proxy.endpoint } }, { timings: impatient });
   });
   afterEach(async () => {
@@ -83,8 +83,8 @@ describe('S3 over a bad connection', () => {
   });
 
   it('waits as long as an overloaded server asks for', async () => {
-    const text = 'HTTP/1.1 503 Slow Down\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
-    proxy.inject(wholePut, { kind: 'answer', text });
+    const fault = refusal('503 Slow Down', { 'Retry-After': '1' });
+    proxy.inject(wholePut, fault);
     const policy = { attempts: 2, firstDelayMs: 1, maxDelayMs: 500 };
     await using waiting = await openTestStore(
       { s3: { endpoint: proxy.endpoint } },

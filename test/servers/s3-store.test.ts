@@ -3,6 +3,7 @@ import { openStore } from '../../src/storage/open-store.ts';
 import type { S3Settings } from '../../src/storage/store-settings.ts';
 import { testObjectStore } from '../contract/object-store-contract.ts';
 import {
+  abandonUpload,
   makeBucket,
   openTestStore,
   s3Traits,
@@ -27,5 +28,6 @@ for (const [name, s3] of Object.entries(variants)) {
     open: async () => await openTestStore({ s3 }),
     openMissing: async () => await openStore('s3://no-such-bucket/prefix', withServer({ s3 })),
     leftovers: async (store: ObjectStore) => await unfinishedUploads(store, server),
+    abandonUpload: async (store: ObjectStore, key: string) => await abandonUpload(store, key, server),
   });
 }

@@ -3,7 +3,13 @@ import { collect, type ByteStream } from '../../src/core/byte-stream.ts';
 import { abortable } from '../../src/storage/abortable.ts';
 import { clampRange } from '../../src/storage/byte-range.ts';
 import { assertKeyPrefix, assertObjectKey } from '../../src/storage/object-key.ts';
-import type { GetOptions, ObjectStore, PutOptions, StoredObject } from '../../src/storage/object-store.ts';
+import type {
+  GetOptions,
+  ObjectStore,
+  PutOptions,
+  StoredObject,
+  UnfinishedUpload,
+} from '../../src/storage/object-store.ts';
 
 interface Content {
   readonly bytes: Buffer;
@@ -69,6 +75,14 @@ export class MemoryStore implements ObjectStore {
       this.#contents.delete(key);
     }
   }
+
+  /** What is not an object yet is with its `put` alone. */
+  async *listUnfinished(prefix: string): AsyncGenerator<UnfinishedUpload> {
+    assertKeyPrefix(prefix);
+    yield* [];
+  }
+
+  async discardUnfinished(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {}
 

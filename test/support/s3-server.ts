@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { CreateBucketCommand, ListMultipartUploadsCommand, type S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  UploadPartCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import { Secret } from '../../src/core/secret.ts';
 import type { ObjectStore } from '../../src/storage/object-store.ts';
 import { openStore } from '../../src/storage/open-store.ts';
@@ -128,4 +134,17 @@ export async function unfinishedUploads(store: ObjectStore, settings: S3Settings
 export function placeOf(store: ObjectStore): { bucket: string; prefix: string } {
   const [, bucket = '', prefix = ''] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(store.url) ?? [];
   return { bucket, prefix };
+}
+
+/** An upload of `key` with one part, and nobody to end it. */
+export async function abandonUpload(store: ObjectStore, key: string, server: S3Settings = {}): Promise<void> {
+  const client = await directClient(server);
+  try {
+    const { bucket, prefix } = placeOf(store);
+    const address = { Bucket: bucket, Key: `${prefix}/${key}` };
+    const { UploadId } = await client.send(new CreateMultipartUploadCommand(address));
+    await client.send(new UploadPartCommand({ ...address, UploadId, PartNumber: 1, Body: Buffer.alloc(1000) }));
+  } finally {
+    client.destroy();
+  }
 }

@@ -8,7 +8,7 @@ import type { StoreTimings } from '../../src/storage/store-settings.ts';
 import { Refusal } from '../support/gcs-double-objects.ts';
 import { GcsDouble } from '../support/gcs-double.ts';
 import { ownGoogleEnvironment } from '../support/google-environment.ts';
-import { TcpProxy } from '../support/tcp-proxy.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
 import { inReusedChunks, listAll, randomLookingBytes, readAll, sha256, stallingAfter } from '../support/test-bytes.ts';
 
 const mebibyte = 1024 * 1024;
@@ -35,12 +35,12 @@ after(async () => await environment[Symbol.asyncDispose]());
 
 describe('Google Cloud Storage over a bad connection', () => {
   let double: GcsDouble;
-  let proxy: TcpProxy;
+  let proxy: FaultProxy;
   let store: ObjectStore;
 
   beforeEach(async () => {
     double = await GcsDouble.start('bucket');
-    proxy = await TcpProxy.start(double.port);
+    proxy = await FaultProxy.start(double.port);
     store = await openBehindProxy();
   });
   afterEach(async () => {
