@@ -150,6 +150,7 @@ class AzureStore implements ObjectStore {
   /** Nothing: blocks that were never committed cannot be discarded, and go by themselves after a week. */
   async *listUnfinished(prefix: string): AsyncGenerator<UnfinishedUpload> {
     assertKeyPrefix(prefix);
+    yield* [];
   }
 
   async discardUnfinished(): Promise<void> {}

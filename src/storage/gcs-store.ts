@@ -136,6 +136,7 @@ class GcsStore implements ObjectStore {
   /** Nothing: the service does not list upload sessions, and ends them by itself after a week. */
   async *listUnfinished(prefix: string): AsyncGenerator<UnfinishedUpload> {
     assertKeyPrefix(prefix);
+    yield* [];
   }
 
   async discardUnfinished(): Promise<void> {}
