@@ -1,4 +1,13 @@
-import type { BenchReport, CandidateResult, Measured, MemoryResult, StartupResult, Throughput } from './report.ts';
+import type {
+  BenchReport,
+  CandidateResult,
+  Measured,
+  MemoryResult,
+  StartupResult,
+  StorageResult,
+  Throughput,
+} from './report.ts';
+import { latencyMs, type StorageName } from './storage.ts';
 import { checkTargets, find } from './targets.ts';
 import { serverSettings } from './workbench.ts';
 
@@ -11,6 +20,7 @@ export function toMarkdown(report: BenchReport): string {
     report.throughput === undefined ? '' : throughputSection(report.throughput),
     report.memory === undefined ? '' : memorySection(report.memory),
     report.startup === undefined ? '' : startupSection(report.startup),
+    report.storage === undefined ? '' : storageSection(report.storage),
   ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
@@ -97,6 +107,29 @@ Median of 20 runs each, taking turns; \`list\` on a folder store with 5 backups.
 
 ${table(['', 'wall', 'over Node'], rows)}`;
 }
+
+function storageSection({ result }: Measured<readonly StorageResult[]>): string {
+  const rows = result.map(({ name, wallMs, fastestMs, slowestMs, peakMemoryBytes }) => [
+    storageTitles[name],
+    `${seconds(wallMs)} s (${seconds(fastestMs)}–${seconds(slowestMs)})`,
+    `${Math.round(peakMemoryBytes / 1e6)} MB`,
+  ]);
+  return `## Stores
+
+AES-256. The S3 server shares the two cores with everything else; \`near\` and \`far\` go through a proxy on this machine that
+adds nothing, or ${latencyMs} ms to every request. Restores write the dump to a file.
+
+${table(['', 'wall', 'memory'], rows)}`;
+}
+
+const storageTitles: Readonly<Record<StorageName, string>> = {
+  'create folder': 'create to a folder',
+  'create s3': 'create to S3',
+  'create near': 'create to S3, near',
+  'create far': 'create to S3, far',
+  'restore near': 'restore from S3, near',
+  'restore far': 'restore from S3, far',
+};
 
 /** Usually all parts come from the same machine; one line for each otherwise. */
 function machineSection(report: BenchReport): string {

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 
 export interface BenchOptions {
   /** What to measure; the default is `throughput` and `startup`. */
-  readonly parts: readonly ('throughput' | 'memory' | 'startup')[];
+  readonly parts: readonly ('throughput' | 'memory' | 'startup' | 'storage')[];
   /** Size of the dump in MB (10^6 bytes), about. */
   readonly megabytes: number;
   /** Sizes that `--memory` compares. */
@@ -22,8 +22,9 @@ export const usage = `usage: npm run bench -- [options]
   --size 2GB            bytes of the dump (pg_dump -Fc -Z0), about; MB or GB
   --repeat 5            rounds; every candidate runs once per round, medians count
   --only PATTERN        only candidates whose "create NAME" or "restore NAME" matches, e.g. "create (limit|aes|openpgp)"
-  --throughput, --memory, --startup
-                        only these parts; --memory compares two sizes; without any: throughput and start-up
+  --throughput, --memory, --startup, --storage
+                        only these parts; --memory compares two sizes; --storage needs an S3 server in
+                        LIBRELOG_TEST_S3_ENDPOINT (see test/servers); without any: throughput and start-up
   --memory-sizes 1GB,8GB
   --dir FOLDER          database and files go there (needs about 8 x the size)
   --output FOLDER       where benchmarks.md and benchmarks.json go (docs)
@@ -40,12 +41,13 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       memory: { type: 'boolean', default: false },
       'memory-sizes': { type: 'string', default: '1GB,8GB' },
       startup: { type: 'boolean', default: false },
+      storage: { type: 'boolean', default: false },
       throughput: { type: 'boolean', default: false },
       dir: { type: 'string', default: tmpdir() },
       output: { type: 'string', default: join(import.meta.dirname, '..', 'docs') },
     },
   });
-  const chosen = (['throughput', 'memory', 'startup'] as const).filter((part) => values[part]);
+  const chosen = (['throughput', 'memory', 'startup', 'storage'] as const).filter((part) => values[part]);
   const [small = '', large = ''] = values['memory-sizes'].split(',');
   return {
     parts: chosen.length === 0 ? ['throughput', 'startup'] : chosen,

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CandidateName } from './candidates.ts';
 import type { Machine } from './machine.ts';
+import type { StorageName } from './storage.ts';
 
 export interface CandidateResult {
   readonly name: CandidateName;
@@ -37,6 +38,16 @@ export interface StartupResult {
   readonly wallMs: number;
 }
 
+export interface StorageResult {
+  readonly name: StorageName;
+  /** Median of the rounds. */
+  readonly wallMs: number;
+  readonly fastestMs: number;
+  readonly slowestMs: number;
+  /** Of our own process; highest of the rounds. */
+  readonly peakMemoryBytes: number;
+}
+
 /** One part of the report, with where and when it was measured: the parts may come from different runs. */
 export interface Measured<Result> {
   readonly measuredAt: string;
@@ -48,6 +59,7 @@ export interface BenchReport {
   readonly throughput?: Measured<Throughput>;
   readonly memory?: Measured<readonly MemoryResult[]>;
   readonly startup?: Measured<readonly StartupResult[]>;
+  readonly storage?: Measured<readonly StorageResult[]>;
 }
 
 const jsonName = 'benchmarks.json';

@@ -4,6 +4,7 @@ import { measureMemory } from './memory.ts';
 import { parseOptions, usage, type BenchOptions } from './options.ts';
 import { readReport, writeReport, type BenchReport, type Measured } from './report.ts';
 import { measureStartup } from './startup.ts';
+import { measureStorage } from './storage.ts';
 import { measureThroughput } from './throughput.ts';
 import { openWorkbench, type Workbench } from './workbench.ts';
 
@@ -30,6 +31,7 @@ async function measureParts(bench: Workbench, options: BenchOptions): Promise<Be
   return {
     ...(has('startup') ? { startup: measured(await measureStartup(bench)) } : {}),
     ...(has('throughput') ? { throughput: measured(await measureThroughput(bench, options)) } : {}),
+    ...(has('storage') ? { storage: measured(await measureStorage(bench, options)) } : {}),
     ...(has('memory') ? { memory: measured(await measureMemory(bench, options)) } : {}),
   };
 }

@@ -1,5 +1,6 @@
 import type { CandidateName } from './candidates.ts';
 import type { BenchReport, CandidateResult, MemoryResult } from './report.ts';
+import { latencyMs, type StorageName } from './storage.ts';
 
 /** What the project promises, next to what was measured. */
 export interface Target {
@@ -13,6 +14,8 @@ const minGpgRatio = 5;
 const maxRestoreRatio = 1.1;
 const maxMemoryBytes = 300e6;
 const maxMemoryGrowth = 0.1;
+const maxS3Ratio = 1.3;
+const minShareOfThroughput = 0.9;
 const startupTargets = { '--version': 60, '--help': 60, list: 150 } as const;
 
 /** The promises that the report has figures for. */
@@ -33,6 +36,7 @@ export function checkTargets(report: BenchReport): Target[] {
     ...checkPeaks([...create, ...restore]),
     ...(report.memory?.result ?? []).flatMap(checkMemory),
     ...checkStartup(report),
+    ...checkStorage(report),
   ];
 }
 
@@ -98,4 +102,19 @@ function checkStartup(report: BenchReport): Target[] {
     const promise = `\`${name}\` takes at most ${maxMs} ms more than \`node -e 0\``;
     return [{ promise, measured: `${overMs.toFixed(0)} ms`, isReached: overMs <= maxMs }];
   });
+}
+
+function checkStorage(report: BenchReport): Target[] {
+  const walls = new Map(report.storage?.result.map(({ name, wallMs }) => [name, wallMs]));
+  const ratio = (one: StorageName, other: StorageName) => (walls.get(one) ?? 0) / (walls.get(other) ?? 0);
+  if (walls.size === 0) return [];
+  const share = (direction: 'create' | 'restore'): Target => {
+    const measured = ratio(`${direction} near`, `${direction} far`);
+    const promise = `${direction} through ${latencyMs} ms more per request keeps ${minShareOfThroughput * 100} % of its throughput`;
+    return { promise, measured: `${(measured * 100).toFixed(0)} %`, isReached: measured >= minShareOfThroughput };
+  };
+  const s3 = ratio('create s3', 'create folder');
+  const promise = `create to S3 on the same machine takes at most ${maxS3Ratio} × create to a folder`;
+  const toS3 = { promise, measured: s3.toFixed(2), isReached: s3 <= maxS3Ratio };
+  return [toS3, share('create'), share('restore')];
 }
