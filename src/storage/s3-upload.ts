@@ -4,6 +4,7 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   PutObjectCommand,
   UploadPartCommand,
   type CompletedPart,
@@ -16,7 +17,7 @@ import type { Part, PartTarget, PartUpload } from './multipart.ts';
 import type { StoredObject } from './object-store.ts';
 import { describeHead, putIdMetadata, versionOf, type S3Calls } from './s3-calls.ts';
 import type { EncryptionAnswer } from './s3-encryption.ts';
-import { s3ErrorName, s3ErrorStatus } from './s3-errors.ts';
+import { isTransientS3Error, s3ErrorName, s3ErrorStatus } from './s3-errors.ts';
 import { toObjectLock } from './s3-lock.ts';
 import { objectInput, type ObjectInput } from './s3-object-input.ts';
 import { proveSettings, type ProvenSettings } from './s3-proof.ts';
@@ -118,10 +119,10 @@ export class S3Put implements PartTarget<StoredObject> {
    */
   async settle(request: Promise<PutAnswer>, sizeBytes: number): Promise<StoredObject> {
     const answer = await request.catch(async (error: unknown): Promise<PutAnswer> => {
-      if (mayBeOwnSuccess(error) && this.#putIdOf(await this.#look()) === this.#putId) return {};
+      if (mayBeOwnSuccess(error) && this.#putIdOf(await this.#look().catch(() => null)) === this.#putId) return {};
       throw error;
     });
-    const found = await this.#look();
+    const found = await this.#lookOrRemove(answer);
     const putId = this.#putIdOf(found);
     if (found === 'hidden' || (putId !== undefined && putId !== this.#putId)) {
       // Somebody has replaced it meanwhile; where it should exist once only, the server did not heed the condition.
@@ -147,6 +148,20 @@ export class S3Put implements PartTarget<StoredObject> {
   /** What is there now; `hidden` from credentials that may only write. */
   async #look(): Promise<HeadObjectCommandOutput | null | 'hidden'> {
     return await this.calls.head(this.key).catch(hiddenIfDenied);
+  }
+
+  /** What nobody can vouch for must not stay: without a look at it, a new object is removed again. */
+  async #lookOrRemove({ VersionId }: PutAnswer): Promise<HeadObjectCommandOutput | null | 'hidden'> {
+    try {
+      return await this.#look();
+    } catch (error) {
+      const { client } = this.calls.target;
+      const made = { ...this.address, ...(VersionId !== undefined && { VersionId }) };
+      const remove = async () => await client.send(new DeleteObjectCommand(made));
+      if (this.#isCreateOnly)
+        await this.calls.run(`remove ${this.calls.describe(this.key)} again`, remove).catch(() => {});
+      throw error;
+    }
   }
 
   #putIdOf(found: HeadObjectCommandOutput | null | 'hidden'): string | undefined {
@@ -262,9 +277,10 @@ function crc32Text(value: number): string {
   return bytes.toString('base64');
 }
 
-/** Errors that a repetition gets when the first call succeeded and only its answer was lost. */
+/** What a call gets whose first attempt succeeded and only the answer was lost, or that had no answer at all. */
 function mayBeOwnSuccess(error: unknown): boolean {
-  return (error instanceof BackupError && error.kind === 'conflict') || s3ErrorName(error) === 'NoSuchUpload';
+  const isConflict = error instanceof BackupError && error.kind === 'conflict';
+  return isConflict || s3ErrorName(error) === 'NoSuchUpload' || isTransientS3Error(error);
 }
 
 function hiddenIfDenied(error: unknown): 'hidden' {
