@@ -41,8 +41,9 @@ describe('S3 server that stalls', () => {
           kind: 'storage',
           message: /cannot store "a" in "s3:\/\/bucket": /,
         });
-        // Twice to store it, and twice to see whether it is there after all.
-        assert.equal(sockets.length, 4, 'it was not tried again, or too often');
+        // Twice to store it; then twice to see whether it is there after all, or once where that has an answer.
+        const looks = what === 'stops in the middle of its answer' ? 1 : 2;
+        assert.equal(sockets.length, 2 + looks, 'it was not tried again, or too often');
       } finally {
         for (const socket of sockets) socket.destroy();
         server.close();
