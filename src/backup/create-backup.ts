@@ -114,25 +114,25 @@ interface StoredArchive {
 
 async function storeAndCommit(run: Run): Promise<CreatedBackup> {
   const { context, destinations } = run;
-  const written = new Set<ObjectStore>();
+  const touched = new Set<ObjectStore>();
   try {
-    const archive = await storeArchive(run, written);
+    const archive = await storeArchive(run, touched);
     const manifests = await destinations.forEach(context.signal, async (store, signal) => {
       const object = toManifestObject(archive, store);
       await confirm(run, { store, object, signal });
       return await commit(run, { store, object, signal });
     });
     const { failed } = destinations;
-    for (const { store, error } of failed) if (written.has(store)) await removeFrom(store, run, error);
+    for (const { store, error } of failed) if (touched.has(store)) await removeFrom(store, run, error);
     return { copies: [...manifests].map(([store, manifest]) => ({ store: store.url, manifest })), failed };
   } catch (error) {
-    for (const store of written) await removeFrom(store, run, error);
+    for (const store of touched) await removeFrom(store, run, error);
     throw error;
   }
 }
 
-/** Streams the dump into every store; those that have the whole object are added to `written`. */
-async function storeArchive(run: Run, written: Set<ObjectStore>): Promise<StoredArchive> {
+/** Streams the dump into every store; those that may have something of it are added to `touched`. */
+async function storeArchive(run: Run, touched: Set<ObjectStore>): Promise<StoredArchive> {
   const { request, context, plan, server, destinations } = run;
   const identity = { backupId: plan.id, objectName: plan.objectName };
   const plain = new Meter();
@@ -149,9 +149,8 @@ async function storeArchive(run: Run, written: Set<ObjectStore>): Promise<Stored
       // A store that fails before it reads must not hold up the others.
       await using branch = branches[index] as Branch;
       const options = { createOnly: true, expectedSizeBytes: server.sizeBytes, signal };
-      const receipt = await store.put(plan.objectKey, branch, options);
-      written.add(store);
-      return receipt;
+      touched.add(store);
+      return await store.put(plan.objectKey, branch, options);
     });
     warnAll(context, dump.warnings);
     return receipts;
@@ -225,14 +224,18 @@ function describeBackup(
 }
 
 /**
- * Leaves nothing of a failed backup. The manifest goes first: its put may have succeeded although its answer was lost,
- * and a backup must not outlive its objects. Runs to its end even when interrupted.
+ * Leaves nothing of a failed backup: a put that has failed may have succeeded all the same, when only its answer was
+ * lost. The manifest goes first, because a backup must not outlive its objects. Runs to its end even when interrupted.
+ * After a conflict, what is there under this id is somebody else's.
  */
 async function removeFrom(store: ObjectStore, { plan, context }: Run, reason: unknown): Promise<void> {
+  if (reason instanceof BackupError && reason.kind === 'conflict') return;
   try {
     await new Catalog(store).delete(plan);
   } catch (error) {
+    // The place itself is not there: neither is anything in it.
+    if (error instanceof BackupError && error.kind === 'notFound') return;
     const fields = { backup: plan.id, store: store.url, reason: describeError(reason), problem: describeError(error) };
-    context.log.warn(fields, 'cannot remove what a failed backup left behind; it is not listed and can be deleted');
+    context.log.warn(fields, 'cannot remove what a failed backup may have left; it is not listed and can be deleted');
   }
 }

@@ -184,18 +184,17 @@ class Sweep implements AsyncDisposable {
       const isCleanup = tool === 'failing' || injected.length > 1;
       if (isCleanup) assert.notEqual(failure, null, context);
       const mayLeaveUpload = met.some((line) => this.#subject.beginsUpload.test(line));
-      await this.#assertOutcome(direct, { failure, context, mayLeaveUpload, isCleanupHit: isCleanup });
+      const listed = await this.#assertOutcome(direct, { failure, context, mayLeaveUpload, isCleanupHit: isCleanup });
       if (failure === null) return;
       if (tool !== 'failing') assertDocumented(failure, happened, context);
-      // What the cleaning up could not remove may be a whole backup; nothing else may be listed.
-      const before = isCleanup ? await this.#stage.verifyAll(direct) : 0;
       await this.#stage.create(store, 'premade');
-      await this.#stage.verifyAll(direct, before + 1);
+      await this.#stage.verifyAll(direct, listed + 1);
     });
     return happened;
   }
 
-  async #assertOutcome(direct: ObjectStore, outcome: Outcome): Promise<void> {
+  /** Gives the number of backups listed, each of which was proven. */
+  async #assertOutcome(direct: ObjectStore, outcome: Outcome): Promise<number> {
     const { failure, context, mayLeaveUpload, isCleanupHit } = outcome;
     const listed = await this.#stage.verifyAll(direct);
     if (failure === null) assert.equal(listed, 1, context);
@@ -206,6 +205,7 @@ class Sweep implements AsyncDisposable {
     const unfinished = await listAll(direct.listUnfinished(''));
     if (!mayLeaveUpload && !isCleanupHit) assert.deepEqual(unfinished, [], context);
     await assertCollectable(direct, listed, context);
+    return listed;
   }
 
   async sweepRestore({ fault, timings }: SweptFault): Promise<void> {
