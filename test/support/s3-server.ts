@@ -34,6 +34,8 @@ interface ServerTraits {
   /** It verifies checksums of parts and of the whole object. */
   readonly knowsChecksums: boolean;
   readonly checksRegion: boolean;
+  /** It lists unfinished uploads by the beginning of their keys; MinIO wants the whole key, and clears them by itself. */
+  readonly listsUploads: boolean;
 }
 
 const traitsByServer = {
@@ -43,6 +45,7 @@ const traitsByServer = {
     knowsDefaultEncryption: false,
     knowsChecksums: false,
     checksRegion: false,
+    listsUploads: true,
   },
   minio: {
     encryptions: ['sse-s3', 'sse-kms', 'sse-c'],
@@ -50,6 +53,7 @@ const traitsByServer = {
     knowsDefaultEncryption: true,
     knowsChecksums: true,
     checksRegion: true,
+    listsUploads: false,
   },
 } as const satisfies Record<string, ServerTraits>;
 
