@@ -29,6 +29,8 @@ const patient: StoreTimings = {
 /** One call, and that is it: what a patient store meets when a fault outlasts its patience. */
 const impatient: StoreTimings = {
   ...patient,
+  // None of its faults is silence, and a busy machine may be silent for a while.
+  idleTimeoutMs: 10_000,
   retry: { ...patient.retry, attempts: 1 },
   patientRetry: { ...patient.patientRetry, attempts: 1 },
 };
