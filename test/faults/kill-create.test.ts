@@ -1,0 +1,7 @@
+import { openStore } from '../../src/storage/open-store.ts';
+import { testKilledCreates } from '../support/killed-creates.ts';
+
+testKilledCreates('a folder', {
+  kills: 12,
+  open: async ({ storeUrl }) => ({ store: await openStore(storeUrl, {}), env: {} }),
+});
