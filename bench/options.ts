@@ -4,11 +4,13 @@ import { parseArgs } from 'node:util';
 
 export interface BenchOptions {
   /** What to measure; the default is `throughput` and `startup`. */
-  readonly parts: readonly ('throughput' | 'memory' | 'startup' | 'storage')[];
+  readonly parts: readonly ('throughput' | 'memory' | 'startup' | 'storage' | 'upload')[];
   /** Size of the dump in MB (10^6 bytes), about. */
   readonly megabytes: number;
   /** Sizes that `--memory` compares. */
   readonly memoryMegabytes: readonly [number, number];
+  /** Size of the object that `--upload` stores. */
+  readonly uploadMegabytes: number;
   readonly repetitions: number;
   /** Measures only what matches, e.g. `create`, `restore aes`. */
   readonly only: RegExp;
@@ -22,10 +24,12 @@ export const usage = `usage: npm run bench -- [options]
   --size 2GB            bytes of the dump (pg_dump -Fc -Z0), about; MB or GB
   --repeat 5            rounds; every candidate runs once per round, medians count
   --only PATTERN        only candidates whose "create NAME" or "restore NAME" matches, e.g. "create (limit|aes|openpgp)"
-  --throughput, --memory, --startup, --storage
+  --throughput, --memory, --startup, --storage, --upload
                         only these parts; --memory compares two sizes; --storage needs an S3 server in
-                        LIBRELOG_TEST_S3_ENDPOINT (see test/servers); without any: throughput and start-up
+                        LIBRELOG_TEST_S3_ENDPOINT (see test/servers); --upload stores one large object in a double of S3;
+                        without any: throughput and start-up
   --memory-sizes 1GB,8GB
+  --upload-size 80GB
   --dir FOLDER          database and files go there (needs about 8 x the size)
   --output FOLDER       where benchmarks.md and benchmarks.json go (docs)
 `;
@@ -42,17 +46,20 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       'memory-sizes': { type: 'string', default: '1GB,8GB' },
       startup: { type: 'boolean', default: false },
       storage: { type: 'boolean', default: false },
+      upload: { type: 'boolean', default: false },
+      'upload-size': { type: 'string', default: '80GB' },
       throughput: { type: 'boolean', default: false },
       dir: { type: 'string', default: tmpdir() },
       output: { type: 'string', default: join(import.meta.dirname, '..', 'docs') },
     },
   });
-  const chosen = (['throughput', 'memory', 'startup', 'storage'] as const).filter((part) => values[part]);
+  const chosen = (['throughput', 'memory', 'startup', 'storage', 'upload'] as const).filter((part) => values[part]);
   const [small = '', large = ''] = values['memory-sizes'].split(',');
   return {
     parts: chosen.length === 0 ? ['throughput', 'startup'] : chosen,
     megabytes: parseMegabytes(values.size),
     memoryMegabytes: [parseMegabytes(small), parseMegabytes(large)],
+    uploadMegabytes: parseMegabytes(values['upload-size']),
     repetitions: parseCount(values.repeat),
     only: new RegExp(values.only),
     folder: resolve(values.dir),

@@ -48,6 +48,17 @@ export interface StorageResult {
   readonly peakMemoryBytes: number;
 }
 
+/** One object of unknown length, in parts. */
+export interface UploadResult {
+  readonly objectBytes: number;
+  readonly parts: number;
+  readonly largestPartBytes: number;
+  readonly wallMs: number;
+  readonly peakMemoryBytes: number;
+  /** What the store may hold of the object at a time. */
+  readonly uploadMemoryBytes: number;
+}
+
 /** One part of the report, with where and when it was measured: the parts may come from different runs. */
 export interface Measured<Result> {
   readonly measuredAt: string;
@@ -60,6 +71,7 @@ export interface BenchReport {
   readonly memory?: Measured<readonly MemoryResult[]>;
   readonly startup?: Measured<readonly StartupResult[]>;
   readonly storage?: Measured<readonly StorageResult[]>;
+  readonly upload?: Measured<UploadResult>;
 }
 
 const jsonName = 'benchmarks.json';

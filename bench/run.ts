@@ -6,6 +6,7 @@ import { readReport, writeReport, type BenchReport, type Measured } from './repo
 import { measureStartup } from './startup.ts';
 import { measureStorage } from './storage.ts';
 import { measureThroughput } from './throughput.ts';
+import { measureUpload } from './upload.ts';
 import { openWorkbench, type Workbench } from './workbench.ts';
 
 const args = process.argv.slice(2);
@@ -32,6 +33,7 @@ async function measureParts(bench: Workbench, options: BenchOptions): Promise<Be
     ...(has('startup') ? { startup: measured(await measureStartup(bench)) } : {}),
     ...(has('throughput') ? { throughput: measured(await measureThroughput(bench, options)) } : {}),
     ...(has('storage') ? { storage: measured(await measureStorage(bench, options)) } : {}),
+    ...(has('upload') ? { upload: measured(await measureUpload(bench, options)) } : {}),
     ...(has('memory') ? { memory: measured(await measureMemory(bench, options)) } : {}),
   };
 }

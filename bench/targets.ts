@@ -14,6 +14,8 @@ const minGpgRatio = 5;
 const maxRestoreRatio = 1.1;
 const maxMemoryBytes = 300e6;
 const maxMemoryGrowth = 0.1;
+/** Amazon S3's limit. */
+const maxParts = 10_000;
 const maxS3Ratio = 1.3;
 const minShareOfThroughput = 0.9;
 const startupTargets = { '--version': 60, '--help': 60, list: 150 } as const;
@@ -37,6 +39,7 @@ export function checkTargets(report: BenchReport): Target[] {
     ...(report.memory?.result ?? []).flatMap(checkMemory),
     ...checkStartup(report),
     ...checkStorage(report),
+    ...checkUpload(report),
   ];
 }
 
@@ -117,4 +120,20 @@ function checkStorage(report: BenchReport): Target[] {
   const promise = `create to S3 on the same machine takes at most ${maxS3Ratio} × create to a folder`;
   const toS3 = { promise, measured: s3.toFixed(2), isReached: s3 <= maxS3Ratio };
   return [toS3, share('create'), share('restore')];
+}
+
+function checkUpload(report: BenchReport): Target[] {
+  if (report.upload === undefined) return [];
+  const { objectBytes, parts, peakMemoryBytes, uploadMemoryBytes } = report.upload.result;
+  const what = `an object of ${(objectBytes / 1e9).toFixed(1)} GB and unknown length`;
+  const limitBytes = maxMemoryBytes + uploadMemoryBytes;
+  const measured = `${Math.round(peakMemoryBytes / 1e6)} MB`;
+  return [
+    { promise: `${what} has at most ${maxParts} parts`, measured: String(parts), isReached: parts <= maxParts },
+    {
+      promise: `storing ${what} takes at most ${maxMemoryBytes / 1e6} MB and ${Math.round(uploadMemoryBytes / 1e6)} MB of upload memory`,
+      measured,
+      isReached: peakMemoryBytes <= limitBytes,
+    },
+  ];
 }
