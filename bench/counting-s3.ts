@@ -60,21 +60,32 @@ export class CountingS3 implements AsyncDisposable {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method = '', url = '', headers } = request;
-    const { searchParams } = new URL(url, 'http://127.0.0.1');
     try {
-      if (!/^AWS4-HMAC-SHA256 /.test(headers.authorization ?? '')) throw new Refusal(403, 'AccessDenied');
-      if (method === 'POST' && searchParams.has('uploads')) this.#begin(request, response);
-      else if (method === 'PUT' && searchParams.has('partNumber'))
-        await this.#takePart(request, response, searchParams);
-      else if (method === 'POST' && searchParams.has('uploadId')) await this.#complete(request, response);
-      else if (method === 'HEAD' && url.split('/').length > 2) this.#describe(response);
-      else if (method === 'HEAD') response.writeHead(200).end();
-      else throw new Refusal(501, 'NotImplemented');
+      if (request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 ') !== true)
+        throw new Refusal(403, 'AccessDenied');
+      await this.#route(request, response);
     } catch (error) {
       if (!(error instanceof Refusal)) return void response.destroy();
-      console.error(`the double refuses ${method} ${url}: ${error.code}`);
-      response.writeHead(error.status).end(method === 'HEAD' ? undefined : `<Error><Code>${error.code}</Code></Error>`);
+      console.error(`the double refuses ${request.method} ${request.url}: ${error.code}`);
+      const body = request.method === 'HEAD' ? '' : `<Error><Code>${error.code}</Code></Error>`;
+      response.writeHead(error.status).end(body);
+    }
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://127.0.0.1');
+    const call = [request.method, ...['uploads', 'partNumber', 'uploadId'].filter((name) => searchParams.has(name))];
+    switch (call.join(' ')) {
+      case 'POST uploads':
+        return this.#begin(request, response);
+      case 'PUT partNumber uploadId':
+        return await this.#takePart(request, response, searchParams);
+      case 'POST uploadId':
+        return await this.#complete(request, response);
+      case 'HEAD':
+        return pathname.split('/').length > 2 ? this.#describe(response) : void response.writeHead(200).end();
+      default:
+        throw new Refusal(501, 'NotImplemented');
     }
   }
 
