@@ -18,6 +18,8 @@ export interface SweptStore {
   open(name: string, through: { readonly endpoint?: string; readonly timings: StoreTimings }): Promise<ObjectStore>;
   /** First line of a request that begins an upload: when its answer is lost, nobody knows what to abort. */
   readonly beginsUpload: RegExp;
+  /** The service answers what a create asks by heads alone: faults of a body cannot happen there. */
+  readonly hasAnswersWithoutBody?: boolean;
 }
 
 const patient: StoreTimings = {
@@ -60,8 +62,8 @@ const lastingFaults: readonly FaultName[] = [
   'arrives with a changed bit',
 ];
 
-function hitsRequestBody(fault: Fault): boolean {
-  return fault.kind !== 'answer' && fault.direction === 'up' && Object.values(fault).includes('mid-body');
+function hitsBody(fault: Fault, direction: 'up' | 'down'): boolean {
+  return fault.kind !== 'answer' && fault.direction === direction && Object.values(fault).includes('mid-body');
 }
 
 /**
@@ -94,7 +96,7 @@ export function testFaultSweep(name: string, openSubject: () => Promise<SweptSto
       });
     }
     // The calls of a restore have no bodies.
-    for (const fault of faultNames.filter((name) => !hitsRequestBody(faults[name]))) {
+    for (const fault of faultNames.filter((name) => !hitsBody(faults[name], 'up'))) {
       it(`in a restore that calls again, where a call ${fault}`, async () => {
         await sweep.sweepRestore({ fault, timings: patient });
       });
@@ -135,13 +137,14 @@ class Sweep implements AsyncDisposable {
 
   async sweepCreate(swept: SweptFault & { readonly tool: DumpTool }): Promise<void> {
     const calls = await this.#countCreate(swept.tool);
-    assert.ok(calls >= 5, `only ${calls} calls`);
+    assert.ok(calls >= 4, `only ${calls} calls`);
     let happened = 0;
     for (let position = 1; position <= calls; position += 1) {
       const what = `call ${position} of ${calls}`;
       happened += await this.#createOnce(swept, [[position, faults[swept.fault]]], what);
     }
-    assert.ok(happened > 0, 'no call has met the fault');
+    const cannotHappen = this.#subject.hasAnswersWithoutBody === true && hitsBody(faults[swept.fault], 'down');
+    assert.equal(happened > 0, !cannotHappen, `${happened} calls have met the fault`);
   }
 
   /** The manifest's last call fails, and then one of the calls that should remove what there is. */
