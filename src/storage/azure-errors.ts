@@ -1,4 +1,5 @@
-import { BackupError, describeError, type ErrorKind } from '../core/backup-error.ts';
+import { BackupError, describeError } from '../core/backup-error.ts';
+import type { Meaning } from './meaning.ts';
 import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from './network-faults.ts';
 
 /** What the SDK's errors carry, as far as it is there. Answers to HEAD have no body, but name the error in a header. */
@@ -13,12 +14,6 @@ interface Failure {
   readonly detail: string;
   /** End of the shared access signature that the request carried. */
   readonly sasExpiry: string | undefined;
-}
-
-interface Meaning {
-  readonly kind: ErrorKind;
-  readonly reason: string;
-  readonly hint?: string;
 }
 
 const denied: Meaning = {

@@ -3,7 +3,8 @@ import type { BlobGetPropertiesResponse, BlockBlobUploadOptions } from '@azure/s
 import { BackupError, describeError } from '../core/backup-error.ts';
 import type { LockRequest, ObjectLock } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
-import { hiddenIfDenied, type AzureCalls } from './azure-calls.ts';
+import type { AzureCalls } from './azure-calls.ts';
+import { hiddenIfDenied } from './store-calls.ts';
 import { azureErrorCode, azureErrorStatus } from './azure-errors.ts';
 import {
   describeProperties,

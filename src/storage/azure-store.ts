@@ -3,7 +3,7 @@ import type { BlobDownloadResponseParsed, BlobItem, CpkInfo } from '@azure/stora
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { describeActiveLock } from '../core/object-lock.ts';
-import { abortedBy, AzureCalls, hiddenIfDenied } from './azure-calls.ts';
+import { AzureCalls } from './azure-calls.ts';
 import { createAzureClient, type AzureClient } from './azure-client.ts';
 import { checkAzureSettings } from './azure-demands.ts';
 import { azureErrorCode, azureErrorStatus, toAzureError } from './azure-errors.ts';
@@ -14,7 +14,8 @@ import { uploadInParts } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
 import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
 import type { PartLimits } from './part-size.ts';
-import { readRanges, type RangeAnswer } from './ranged-read.ts';
+import type { RangeAnswer } from './ranged-read.ts';
+import { abortedBy, hiddenIfDenied } from './store-calls.ts';
 import { defaultTimings, defaultUploadMemoryBytes, type OpenContext } from './store-settings.ts';
 import type { StoreUrl } from './store-url.ts';
 
@@ -28,9 +29,6 @@ const azurePartLimits: PartLimits = {
 };
 
 const maxPartsInFlight = 8;
-// As for S3: larger or more ranges are no faster than a restore can use.
-const rangeBytes = 4 * mebibyte;
-const maxRangesInFlight = 4;
 const maxDeletesInFlight = 8;
 
 interface AzureStoreParts {
@@ -98,18 +96,7 @@ class AzureStore implements ObjectStore {
     this.#assertKey(key);
     const open = async (range: ByteRange, pin: string | undefined, signal: AbortSignal): Promise<RangeAnswer | null> =>
       await this.#openRange({ key, range, pin, version: options.version, signal });
-    yield* readRanges(
-      { open },
-      {
-        name: this.#calls.describe(key),
-        start: options.start,
-        end: options.end,
-        rangeBytes,
-        maxRangesInFlight,
-        retry: this.#calls.retry(this.#calls.target.timings.patientRetry),
-        signal: options.signal,
-      },
-    );
+    yield* this.#calls.read(key, { open }, options);
   }
 
   async head(key: string, options: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
@@ -121,7 +108,7 @@ class AzureStore implements ObjectStore {
   async *list(prefix: string, options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<StoredObject> {
     assertKeyPrefix(prefix);
     const blobs = this.#calls.target.container.listBlobsFlat({
-      prefix: this.#calls.blobName(prefix),
+      prefix: this.#calls.fullKey(prefix),
       ...(options.signal !== undefined && { abortSignal: options.signal }),
     });
     let continuationToken: string | undefined;
@@ -181,7 +168,7 @@ class AzureStore implements ObjectStore {
   }
 
   *#objectsOf(items: readonly BlobItem[]): Iterable<StoredObject> {
-    const skip = this.#calls.blobName('').length;
+    const skip = this.#calls.fullKey('').length;
     for (const { name, properties } of items) {
       const key = name.slice(skip);
       const version = versionOf({ etag: properties.etag });
@@ -222,7 +209,7 @@ class AzureStore implements ObjectStore {
 
   #assertKey(key: string): void {
     assertObjectKey(key);
-    assertObjectKey(this.#calls.blobName(key));
+    assertObjectKey(this.#calls.fullKey(key));
   }
 }
 

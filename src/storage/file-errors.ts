@@ -1,4 +1,5 @@
-import { BackupError, describeError, type BackupErrorOptions, type ErrorKind } from '../core/backup-error.ts';
+import { BackupError, describeError, type BackupErrorOptions } from '../core/backup-error.ts';
+import type { Meaning } from './meaning.ts';
 
 /** The `code` of a system error (`ENOENT`, …), or nothing for any other value. */
 export function errorCode(error: unknown): string | undefined {
@@ -11,26 +12,20 @@ export function isMissing(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
-interface Translation {
-  readonly kind: ErrorKind;
-  readonly reason: string;
-  readonly hint?: string;
-}
-
-const full: Translation = {
+const full: Meaning = {
   kind: 'storage',
   reason: 'the store is full',
   hint: 'Free space in the store, or raise its quota, and run the backup again.',
 };
-const denied: Translation = {
+const denied: Meaning = {
   kind: 'access',
   reason: 'permission denied',
   hint: 'Give the user that runs librelog-backup the right to use the folder.',
 };
 
-const folderInTheWay: Translation = { kind: 'storage', reason: 'a folder of that name is in the way' };
+const folderInTheWay: Meaning = { kind: 'storage', reason: 'a folder of that name is in the way' };
 
-const translations: ReadonlyMap<string, Translation> = new Map<string, Translation>(
+const translations: ReadonlyMap<string, Meaning> = new Map<string, Meaning>(
   Object.entries({
     ENOSPC: full,
     EDQUOT: full,

@@ -11,49 +11,34 @@ import {
 } from './gcs-errors.ts';
 import { readAnswer, sendHttp, type HttpAnswer, type HttpRequest } from './gcs-http.ts';
 import { toResource, type GcsResource } from './gcs-object.ts';
-import { withRetries, type RetryOptions, type RetryPolicy } from './retry.ts';
-import type { StoreTimings } from './store-settings.ts';
+import { StoreCalls, type CallOptions, type ErrorReading, type StoreTarget } from './store-calls.ts';
 
-export interface GcsTarget {
+export interface GcsTarget extends StoreTarget {
   readonly client: GcsClient;
   readonly bucket: string;
-  readonly prefix: string;
-  /** The address as the user gave it. */
-  readonly url: string;
-  readonly timings: StoreTimings;
   /** Headers of the customer-supplied key, for every request that touches bytes or checksums. */
   readonly keyHeaders: Readonly<Record<string, string>>;
 }
 
-export interface CallOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** How patiently the call is repeated; `timings.retry` by default. */
-  readonly policy?: RetryPolicy;
-}
-
 export type Query = Readonly<Record<string, string | undefined>>;
 
-/** How all requests of one store are made: signed, repeated after transient faults, and their errors translated once. */
-export class GcsCalls {
-  readonly target: GcsTarget;
+const errors: ErrorReading = {
+  isTransient: isTransientGcsError,
+  retryAfterMs: gcsRetryAfterMs,
+  translate: toGcsError,
+};
+
+/** Its requests are signed, too. */
+export class GcsCalls extends StoreCalls<GcsTarget> {
   #isBucketSeen = false;
 
   constructor(target: GcsTarget) {
-    this.target = target;
-  }
-
-  /** The name in the bucket of an object of this store. */
-  objectName(key: string): string {
-    return this.target.prefix === '' ? key : `${this.target.prefix}/${key}`;
-  }
-
-  describe(key: string): string {
-    return `"${key}" in "${this.target.url}"`;
+    super(target, errors);
   }
 
   /** The address of an object, or of the bucket's objects when no key is given. */
   objectUrl(key: string | undefined, query: Query = {}): string {
-    const name = key === undefined ? '' : `/${encodeURIComponent(this.objectName(key))}`;
+    const name = key === undefined ? '' : `/${encodeURIComponent(this.fullKey(key))}`;
     return this.#url(`/storage/v1/b/${encodeURIComponent(this.target.bucket)}/o${name}`, query);
   }
 
@@ -68,26 +53,11 @@ export class GcsCalls {
     return `${this.target.client.endpoint}${path}${text === '' ? '' : `?${text}`}`;
   }
 
-  /** Runs `request` until it succeeds or fails for good; `action` is for the message. */
-  async run<T>(action: string, request: () => Promise<T>, options: CallOptions = {}): Promise<T> {
-    const { signal, policy = this.target.timings.retry } = options;
-    try {
-      return await withRetries(request, { ...this.retry(policy), signal });
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw toGcsError(error, action);
-    }
-  }
-
-  retry(policy: RetryPolicy): Omit<RetryOptions, 'signal'> {
-    return { policy, isTransient: isTransientGcsError, retryAfterMs: gcsRetryAfterMs };
-  }
-
   /** One signed request, not repeated, whose body is still to be read. Fails with `GcsFailure` unless `isWanted`. */
   async open(request: HttpRequest, isWanted = isSuccess): Promise<IncomingMessage> {
     const { client } = this.target;
     const authorization = await client.authorize(request.signal);
-    const message = await sendHttp(client, { ...request, headers: { ...request.headers, ...authorization } });
+    const message = await sendHttp(client.agent, { ...request, headers: { ...request.headers, ...authorization } });
     if (isWanted(message.statusCode ?? 0)) return message;
     throw new GcsFailure(await readAnswer(message));
   }

@@ -2,14 +2,14 @@ import type { Agent } from 'node:http';
 import { Storage } from '@google-cloud/storage';
 import { BackupError } from '../core/backup-error.ts';
 import { CredentialsFailure } from './gcs-errors.ts';
-import type { HttpConnections } from './gcs-http.ts';
 import { createHttpAgent, readAuthorities } from './http-agent.ts';
 import type { GcsSettings, StoreDeps, StoreTimings } from './store-settings.ts';
 
 const googleEndpoint = 'https://storage.googleapis.com';
 
 /** Where the JSON API is, and how requests to it are made and signed. */
-export interface GcsClient extends HttpConnections, Disposable {
+export interface GcsClient extends Disposable {
+  readonly agent: Agent;
   /** Without a slash at its end. */
   readonly endpoint: string;
   /** Whether everybody on the way can read what is sent. */
@@ -52,7 +52,6 @@ export async function createGcsClient({ settings, timings, deps }: GcsClientOpti
   return {
     endpoint,
     agent,
-    idleTimeoutMs: timings.idleTimeoutMs,
     isInTheClear: isInTheClear(endpoint),
     authorize: authorizer(storage, endpoint),
     [Symbol.dispose]: () => {

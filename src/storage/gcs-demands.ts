@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { BackupError } from '../core/backup-error.ts';
-import { putIdMetadata } from './gcs-object.ts';
 import type { GcsDemands } from './gcs-put.ts';
 import { smallestPartBytes } from './part-size.ts';
+import { putIdMetadata } from './store-calls.ts';
 import { defaultUploadMemoryBytes, type GcsSettings, type StoreSettings } from './store-settings.ts';
 
 /** What the settings come to. */

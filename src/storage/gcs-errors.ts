@@ -1,12 +1,7 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
+import type { Meaning } from './meaning.ts';
 import type { HttpAnswer } from './gcs-http.ts';
-import {
-  meaningOfCredentials,
-  meaningOfNetwork,
-  meaningOfRefusal,
-  textOfRefusal,
-  type Meaning,
-} from './gcs-meanings.ts';
+import { meaningOfCredentials, meaningOfNetwork, meaningOfRefusal, textOfRefusal } from './gcs-meanings.ts';
 import { isNetworkFault, parseRetryAfterMs } from './network-faults.ts';
 
 /** An answer of the JSON API that is no success. */

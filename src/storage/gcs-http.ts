@@ -11,13 +11,6 @@ export interface HttpRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What requests go over. */
-export interface HttpConnections {
-  readonly agent: Agent;
-  /** Longest silence on a connection while a request is under way. */
-  readonly idleTimeoutMs: number;
-}
-
 /** An answer whose body has been read. */
 export interface HttpAnswer {
   readonly status: number;
@@ -33,10 +26,7 @@ const maxTextBytes = 16 * 1024 * 1024;
  * followed: 308 means something else to a resumable upload. Fails with Node's error, or the signal's reason. It is
  * the agent that ends a connection which is silent for too long (`createHttpAgent`).
  */
-export async function sendHttp(
-  { agent, idleTimeoutMs }: HttpConnections,
-  request: HttpRequest,
-): Promise<IncomingMessage> {
+export async function sendHttp(agent: Agent, request: HttpRequest): Promise<IncomingMessage> {
   const { method, url, body = [], signal } = request;
   signal?.throwIfAborted();
   const sizeBytes = body.reduce((sum, bytes) => sum + bytes.byteLength, 0);
@@ -45,8 +35,6 @@ export async function sendHttp(
   const send = url.startsWith('https:') ? requestHttps : requestHttp;
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const outgoing = send(url, { method, headers, agent, ...(signal !== undefined && { signal }) });
-  // A server that tells how long it keeps idle connections makes Node take that for the time of silence, too.
-  outgoing.on('socket', (socket) => socket.setTimeout(idleTimeoutMs));
   outgoing.on('response', resolve);
   outgoing.on('error', (error) => reject(signal?.aborted === true ? signal.reason : error));
   for (const bytes of body) outgoing.write(bytes);

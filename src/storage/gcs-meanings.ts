@@ -1,11 +1,6 @@
-import { describeError, type ErrorKind } from '../core/backup-error.ts';
+import { describeError } from '../core/backup-error.ts';
+import type { Meaning } from './meaning.ts';
 import { isCertificateFault, isNetworkFault } from './network-faults.ts';
-
-export interface Meaning {
-  readonly kind: ErrorKind;
-  readonly reason: string;
-  readonly hint?: string;
-}
 
 /** What the JSON API says when it refuses. */
 export interface Refusal {

@@ -3,9 +3,6 @@ import type { ServerEncryption } from '../core/server-encryption.ts';
 import { ForeignAnswer } from './gcs-errors.ts';
 import type { StoredObject } from './object-store.ts';
 
-/** The metadata in which every object keeps the name of the `put` that made it. */
-export const putIdMetadata = 'librelog-put-id';
-
 /** What is read of the `Objects` resource of the JSON API; 64-bit numbers are strings in it. */
 export interface GcsResource {
   readonly name: string;

@@ -6,12 +6,12 @@ import { parseAnswer, type GcsCalls, type Query } from './gcs-calls.ts';
 import {
   describeDifference,
   describeResource,
-  putIdMetadata,
   toLockFields,
   toResource,
   type GcsResource,
   type LockFields,
 } from './gcs-object.ts';
+import { hiddenIfDenied, putIdMetadata } from './store-calls.ts';
 import { chunkUnitBytes, ForgottenSession, GcsSession, PrematureObject } from './gcs-session.ts';
 import type { Part, PartTarget, PartUpload } from './multipart.ts';
 import type { StoredObject } from './object-store.ts';
@@ -117,7 +117,7 @@ export class GcsPut implements PartTarget<StoredObject> {
       return problem;
     } catch (error) {
       return new BackupError(problem.kind, `${problem.message}, and it could not be removed again`, {
-        hint: `Delete the object by hand: ${this.calls.objectName(this.key)}.`,
+        hint: `Delete the object by hand: ${this.calls.fullKey(this.key)}.`,
         cause: error,
       });
     }
@@ -151,7 +151,7 @@ export class GcsPut implements PartTarget<StoredObject> {
   get #query(): Query {
     const { encryption } = this.#demands;
     return {
-      name: this.calls.objectName(this.key),
+      name: this.calls.fullKey(this.key),
       ...(this.#isCreateOnly && { ifGenerationMatch: '0' }),
       ...(encryption?.method === 'gcs-cmek' && { kmsKeyName: encryption.keyName }),
     };
@@ -163,7 +163,7 @@ export class GcsPut implements PartTarget<StoredObject> {
     // A manifest must be readable at once and cheaply, whatever its objects are.
     const isManifest = this.key.split('/').at(-1) === 'manifest.json';
     return {
-      name: this.calls.objectName(this.key),
+      name: this.calls.fullKey(this.key),
       contentType: 'application/octet-stream',
       metadata: { ...tags, [putIdMetadata]: this.#putId },
       ...(storageClass !== undefined && !isManifest && { storageClass }),
@@ -173,10 +173,7 @@ export class GcsPut implements PartTarget<StoredObject> {
 
   /** What is there now; `hidden` from credentials that may only write. */
   async #look(signal: AbortSignal | undefined): Promise<GcsResource | null | 'hidden'> {
-    return await this.calls.head(this.key, signal).catch((error: unknown): 'hidden' => {
-      if (error instanceof BackupError && error.kind === 'access') return 'hidden';
-      throw error;
-    });
+    return await this.calls.head(this.key, signal).catch(hiddenIfDenied);
   }
 
   #alreadyThere(): BackupError {

@@ -13,7 +13,7 @@ import { uploadInParts } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
 import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
 import { smallestPartBytes, type PartLimits } from './part-size.ts';
-import { readRanges, type RangeAnswer } from './ranged-read.ts';
+import type { RangeAnswer } from './ranged-read.ts';
 import { defaultTimings, type OpenContext } from './store-settings.ts';
 import type { StoreUrl } from './store-url.ts';
 
@@ -22,9 +22,6 @@ const mebibyte = 1024 * 1024;
 // its way the next one fills.
 const largestPartBytes = 32 * mebibyte;
 const maxPartsInFlight = 2;
-// Larger or more ranges are no faster than a restore can use, and leave more buffers to the garbage collector.
-const rangeBytes = 4 * mebibyte;
-const maxRangesInFlight = 4;
 const maxDeletesInFlight = 16;
 const listFields = 'kind,nextPageToken,items(name,generation,size,timeCreated,updated)';
 
@@ -84,18 +81,7 @@ class GcsStore implements ObjectStore {
     this.#assertKey(key);
     const open = async (range: ByteRange, pin: string | undefined, signal: AbortSignal): Promise<RangeAnswer | null> =>
       await this.#openRange({ key, range, generation: options.version ?? pin, signal });
-    yield* readRanges(
-      { open },
-      {
-        name: this.#calls.describe(key),
-        start: options.start,
-        end: options.end,
-        rangeBytes,
-        maxRangesInFlight,
-        retry: this.#calls.retry(this.#calls.target.timings.patientRetry),
-        signal: options.signal,
-      },
-    );
+    yield* this.#calls.read(key, { open }, options);
   }
 
   async head(key: string, options: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
@@ -107,7 +93,7 @@ class GcsStore implements ObjectStore {
   async *list(prefix: string, options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<StoredObject> {
     assertKeyPrefix(prefix);
     const { signal } = options;
-    const query = { prefix: this.#calls.objectName(prefix), fields: listFields };
+    const query = { prefix: this.#calls.fullKey(prefix), fields: listFields };
     let pageToken: string | undefined;
     do {
       const url = this.#calls.objectUrl(undefined, { ...query, pageToken });
@@ -168,7 +154,7 @@ class GcsStore implements ObjectStore {
   }
 
   *#objectsOf(page: ListPage): Iterable<StoredObject> {
-    const skip = this.#calls.objectName('').length;
+    const skip = this.#calls.fullKey('').length;
     for (const item of page.items ?? []) {
       const resource = toResource(item);
       const key = resource.name.slice(skip);
@@ -198,7 +184,7 @@ class GcsStore implements ObjectStore {
 
   #assertKey(key: string): void {
     assertObjectKey(key);
-    assertObjectKey(this.#calls.objectName(key));
+    assertObjectKey(this.#calls.fullKey(key));
   }
 }
 

@@ -7,7 +7,6 @@ import {
 } from '@aws-sdk/client-s3';
 import { BackupError } from '../core/backup-error.ts';
 import type { StoredObject } from './object-store.ts';
-import { withRetries, type RetryOptions, type RetryPolicy } from './retry.ts';
 import { customerKeyInput, encryptionOf, type CustomerKeyInput } from './s3-encryption.ts';
 import {
   isRefusedKey,
@@ -18,18 +17,12 @@ import {
   wrongCustomerKey,
 } from './s3-errors.ts';
 import { lockOf } from './s3-lock.ts';
-import type { StoreSettings, StoreTimings } from './store-settings.ts';
+import { abortedBy, StoreCalls, type ErrorReading, type StoreTarget } from './store-calls.ts';
+import type { StoreSettings } from './store-settings.ts';
 
-/** The user metadata in which every object keeps the name of the `put` that made it. */
-export const putIdMetadata = 'librelog-put-id';
-
-export interface S3Target {
+export interface S3Target extends StoreTarget {
   readonly client: S3Client;
   readonly bucket: string;
-  readonly prefix: string;
-  /** The address as the user gave it. */
-  readonly url: string;
-  readonly timings: StoreTimings;
   readonly settings: StoreSettings;
 }
 
@@ -39,43 +32,17 @@ export interface HeadOptions {
   readonly versionId?: string | undefined;
 }
 
-export interface CallOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** How patiently the call is repeated; `timings.retry` by default. */
-  readonly policy?: RetryPolicy;
-}
+const errors: ErrorReading = {
+  isTransient: isTransientS3Error,
+  retryAfterMs: s3RetryAfterMs,
+  translate: toS3Error,
+};
 
-/** How all requests of one store are made: repeated after transient faults, and their errors translated once. */
-export class S3Calls {
-  readonly target: S3Target;
+export class S3Calls extends StoreCalls<S3Target> {
   #isBucketSeen = false;
 
   constructor(target: S3Target) {
-    this.target = target;
-  }
-
-  /** The key in the bucket of an object of this store. */
-  bucketKey(key: string): string {
-    return this.target.prefix === '' ? key : `${this.target.prefix}/${key}`;
-  }
-
-  describe(key: string): string {
-    return `"${key}" in "${this.target.url}"`;
-  }
-
-  /** Runs `request` until it succeeds or fails for good; `action` is for the message. */
-  async run<T>(action: string, request: () => Promise<T>, options: CallOptions = {}): Promise<T> {
-    const { signal, policy = this.target.timings.retry } = options;
-    try {
-      return await withRetries(request, { ...this.retry(policy), signal });
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw toS3Error(error, action);
-    }
-  }
-
-  retry(policy: RetryPolicy): Omit<RetryOptions, 'signal'> {
-    return { policy, isTransient: isTransientS3Error, retryAfterMs: s3RetryAfterMs };
+    super(target, errors);
   }
 
   /** The customer's key (SSE-C), for the requests that write an object. */
@@ -105,7 +72,7 @@ export class S3Calls {
     const { signal, versionId } = options;
     const input = {
       Bucket: this.target.bucket,
-      Key: this.bucketKey(key),
+      Key: this.fullKey(key),
       ...(versionId !== undefined && { VersionId: versionId }),
     };
     const request = async (): Promise<HeadObjectCommandOutput | null> => {
@@ -160,11 +127,6 @@ interface HeadInput extends CustomerKeyInput {
   Bucket: string;
   Key: string;
   VersionId?: string;
-}
-
-/** The SDK's options for a request that ends when the signal aborts. */
-export function abortedBy(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return signal === undefined ? {} : { abortSignal: signal };
 }
 
 /** What a HEAD answer says of an object. */

@@ -1,7 +1,8 @@
 import { DeleteObjectCommand, DeleteObjectsCommand } from '@aws-sdk/client-s3';
 import { BackupError } from '../core/backup-error.ts';
 import { describeActiveLock } from '../core/object-lock.ts';
-import { abortedBy, type S3Calls } from './s3-calls.ts';
+import type { S3Calls } from './s3-calls.ts';
+import { abortedBy } from './store-calls.ts';
 import { toS3Error } from './s3-errors.ts';
 import { lockOf } from './s3-lock.ts';
 
@@ -22,7 +23,7 @@ export async function deleteObjects(calls: S3Calls, keys: readonly string[], opt
 
 async function deleteOne(calls: S3Calls, key: string, options: DeleteOptions): Promise<void> {
   const { client, bucket } = calls.target;
-  const command = { Bucket: bucket, Key: calls.bucketKey(key) };
+  const command = { Bucket: bucket, Key: calls.fullKey(key) };
   const request = async () => await client.send(new DeleteObjectCommand(command), abortedBy(options.signal));
   try {
     await calls.run(`delete ${calls.describe(key)}`, request, options);
@@ -33,7 +34,7 @@ async function deleteOne(calls: S3Calls, key: string, options: DeleteOptions): P
 
 async function deleteMany(calls: S3Calls, keys: readonly string[], options: DeleteOptions): Promise<void> {
   const { client, bucket, url } = calls.target;
-  const Objects = keys.map((key) => ({ Key: calls.bucketKey(key) }));
+  const Objects = keys.map((key) => ({ Key: calls.fullKey(key) }));
   const input = { Bucket: bucket, Delete: { Objects, Quiet: true } };
   const request = async () => await client.send(new DeleteObjectsCommand(input), abortedBy(options.signal));
   const answer = await calls.run(`delete objects of "${url}"`, request, options).catch(async (error: unknown) => {
@@ -41,7 +42,7 @@ async function deleteMany(calls: S3Calls, keys: readonly string[], options: Dele
   });
   const failed = answer.Errors?.find(({ Code }) => Code !== 'NoSuchKey');
   if (failed === undefined) return;
-  const key = (failed.Key ?? '').slice(calls.bucketKey('').length);
+  const key = (failed.Key ?? '').slice(calls.fullKey('').length);
   const error = Object.assign(new Error(failed.Message ?? ''), { name: failed.Code ?? 'Error' });
   throw await explainRefusal(calls, key, toS3Error(error, `delete ${calls.describe(key)}`));
 }

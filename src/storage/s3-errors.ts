@@ -1,4 +1,5 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
+import type { Meaning } from './meaning.ts';
 import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from './network-faults.ts';
 import {
   full,
@@ -9,7 +10,6 @@ import {
   notS3,
   silent,
   wrongRegion,
-  type Meaning,
 } from './s3-meanings.ts';
 
 /** What the SDK's errors carry, as far as it is there. HEAD answers have no body, hence often only a status. */

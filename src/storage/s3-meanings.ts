@@ -1,11 +1,4 @@
-import type { ErrorKind } from '../core/backup-error.ts';
-
-/** What a failure means to the operator. */
-export interface Meaning {
-  readonly kind: ErrorKind;
-  readonly reason: string;
-  readonly hint?: string;
-}
+import type { Meaning } from './meaning.ts';
 
 const denied: Meaning = {
   kind: 'access',

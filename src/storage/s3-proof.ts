@@ -160,7 +160,7 @@ function addressOf(
 ): { Bucket: string; Key: string; VersionId?: string } {
   return {
     Bucket: calls.target.bucket,
-    Key: calls.bucketKey(key),
+    Key: calls.fullKey(key),
     ...(versionId !== undefined && { VersionId: versionId }),
   };
 }

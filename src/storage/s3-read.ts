@@ -23,7 +23,7 @@ export class S3Ranges implements RangeSource {
     const name = this.#calls.describe(this.#key);
     const input = {
       Bucket: bucket,
-      Key: this.#calls.bucketKey(this.#key),
+      Key: this.#calls.fullKey(this.#key),
       Range: `bytes=${range.start}-${range.end - 1}`,
       ...contentCondition(this.#version, pin),
     };

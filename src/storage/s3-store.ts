@@ -5,22 +5,19 @@ import { uploadInParts, type PartUploadOptions } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
 import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
 import { smallestPartBytes } from './part-size.ts';
-import { readRanges } from './ranged-read.ts';
 import { S3Bucket } from './s3-bucket.ts';
-import { abortedBy, describeHead, S3Calls, versionOf } from './s3-calls.ts';
+import { describeHead, S3Calls, versionOf } from './s3-calls.ts';
 import { createS3Client } from './s3-client.ts';
 import { deleteObjects } from './s3-delete.ts';
 import { assertUsableTags, partLimits } from './s3-object-input.ts';
 import { S3Ranges } from './s3-read.ts';
 import { abortUploads, listUnfinishedUploads } from './s3-unfinished.ts';
 import { S3Put } from './s3-upload.ts';
+import { abortedBy } from './store-calls.ts';
 import { defaultTimings, defaultUploadMemoryBytes, type OpenContext } from './store-settings.ts';
 import type { StoreUrl } from './store-url.ts';
 
 const maxPartsInFlight = 8;
-// Larger or more ranges are no faster than a restore can use, and leave more buffers to the garbage collector.
-const rangeBytes = 4 * 1024 * 1024;
-const maxRangesInFlight = 4;
 
 /**
  * Objects in a bucket of Amazon S3 or a compatible server. Bodies go out in one request when they end within the first
@@ -80,15 +77,7 @@ class S3Store implements ObjectStore {
 
   async *get(key: string, options: GetOptions = {}): ByteStream {
     this.#assertKey(key);
-    yield* readRanges(new S3Ranges(this.#calls, key, options.version), {
-      name: this.#calls.describe(key),
-      start: options.start,
-      end: options.end,
-      rangeBytes,
-      maxRangesInFlight,
-      retry: this.#calls.retry(this.#calls.target.timings.patientRetry),
-      signal: options.signal,
-    });
+    yield* this.#calls.read(key, new S3Ranges(this.#calls, key, options.version), options);
   }
 
   async head(key: string, options: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
@@ -100,7 +89,7 @@ class S3Store implements ObjectStore {
   async *list(prefix: string, options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<StoredObject> {
     assertKeyPrefix(prefix);
     const { client, bucket } = this.#calls.target;
-    const input = { Bucket: bucket, Prefix: this.#calls.bucketKey(prefix) };
+    const input = { Bucket: bucket, Prefix: this.#calls.fullKey(prefix) };
     let ContinuationToken: string | undefined;
     do {
       const page: ListObjectsV2CommandOutput = await this.#calls.run(
@@ -140,7 +129,7 @@ class S3Store implements ObjectStore {
   }
 
   *#objectsOf(page: ListObjectsV2CommandOutput): Iterable<StoredObject> {
-    const skip = this.#calls.bucketKey('').length;
+    const skip = this.#calls.fullKey('').length;
     for (const { Key = '', Size = 0, LastModified = new Date(0), ETag } of page.Contents ?? []) {
       const key = Key.slice(skip);
       const version = versionOf({ ETag });
@@ -152,6 +141,6 @@ class S3Store implements ObjectStore {
 
   #assertKey(key: string): void {
     assertObjectKey(key);
-    assertObjectKey(this.#calls.bucketKey(key));
+    assertObjectKey(this.#calls.fullKey(key));
   }
 }

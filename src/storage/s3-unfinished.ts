@@ -8,7 +8,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { isObjectKey } from './object-key.ts';
 import type { UnfinishedUpload } from './object-store.ts';
-import { abortedBy, type S3Calls } from './s3-calls.ts';
+import type { S3Calls } from './s3-calls.ts';
+import { abortedBy } from './store-calls.ts';
 import { s3ErrorName } from './s3-errors.ts';
 
 interface Options {
@@ -22,7 +23,7 @@ export async function* listUnfinishedUploads(
   options: Options,
 ): AsyncGenerator<UnfinishedUpload> {
   const { client, bucket, url } = calls.target;
-  const input = { Bucket: bucket, Prefix: calls.bucketKey(prefix) };
+  const input = { Bucket: bucket, Prefix: calls.fullKey(prefix) };
   let next: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
   while (next !== undefined) {
     const command = new ListMultipartUploadsCommand({ ...input, ...next });
@@ -51,7 +52,7 @@ function markersOf(
 
 /** `null`: not one of this store's keys, or gone meanwhile. */
 async function describe(calls: S3Calls, upload: MultipartUpload, options: Options): Promise<UnfinishedUpload | null> {
-  const key = (upload.Key ?? '').slice(calls.bucketKey('').length);
+  const key = (upload.Key ?? '').slice(calls.fullKey('').length);
   if (!isObjectKey(key) || upload.UploadId === undefined) return null;
   const lastActiveAt = await findLastActivity(calls, { key, id: upload.UploadId, begunAt: upload.Initiated }, options);
   return lastActiveAt === null ? null : { key, id: upload.UploadId, lastActiveAt };
@@ -66,7 +67,7 @@ interface Begun {
 /** `null`: gone meanwhile. */
 async function findLastActivity(calls: S3Calls, { key, id, begunAt }: Begun, options: Options): Promise<Date | null> {
   const { client, bucket } = calls.target;
-  const input = { Bucket: bucket, Key: calls.bucketKey(key), UploadId: id };
+  const input = { Bucket: bucket, Key: calls.fullKey(key), UploadId: id };
   let latest = begunAt?.getTime() ?? 0;
   let marker: string | undefined;
   do {
@@ -96,7 +97,7 @@ export async function abortUploads(
 ): Promise<void> {
   const { client, bucket } = calls.target;
   for (const { key, id } of uploads) {
-    const command = new AbortMultipartUploadCommand({ Bucket: bucket, Key: calls.bucketKey(key), UploadId: id });
+    const command = new AbortMultipartUploadCommand({ Bucket: bucket, Key: calls.fullKey(key), UploadId: id });
     const request = async (): Promise<void> => {
       try {
         await client.send(command, abortedBy(options.signal));

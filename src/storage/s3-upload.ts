@@ -4,7 +4,6 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
-  DeleteObjectCommand,
   PutObjectCommand,
   UploadPartCommand,
   type CompletedPart,
@@ -15,12 +14,13 @@ import { BackupError } from '../core/backup-error.ts';
 import type { ObjectLock } from '../core/object-lock.ts';
 import type { Part, PartTarget, PartUpload } from './multipart.ts';
 import type { StoredObject } from './object-store.ts';
-import { describeHead, putIdMetadata, versionOf, type S3Calls } from './s3-calls.ts';
+import { describeHead, versionOf, type S3Calls } from './s3-calls.ts';
 import type { EncryptionAnswer } from './s3-encryption.ts';
 import { isTransientS3Error, s3ErrorName, s3ErrorStatus } from './s3-errors.ts';
 import { toObjectLock } from './s3-lock.ts';
 import { objectInput, type ObjectInput } from './s3-object-input.ts';
 import { proveSettings, type ProvenSettings } from './s3-proof.ts';
+import { hiddenIfDenied, putIdMetadata } from './store-calls.ts';
 
 /**
  * One `put` into S3. The object carries a random id of this put in its metadata: when the answer to the request that
@@ -43,7 +43,7 @@ export class S3Put implements PartTarget<StoredObject> {
   }
 
   get address(): { Bucket: string; Key: string } {
-    return { Bucket: this.calls.target.bucket, Key: this.calls.bucketKey(this.key) };
+    return { Bucket: this.calls.target.bucket, Key: this.calls.fullKey(this.key) };
   }
 
   get condition(): { IfNoneMatch?: string } {
@@ -122,7 +122,7 @@ export class S3Put implements PartTarget<StoredObject> {
       if (mayBeOwnSuccess(error) && this.#putIdOf(await this.#look().catch(() => null)) === this.#putId) return {};
       throw error;
     });
-    const found = await this.#lookOrRemove(answer);
+    const found = await this.#look();
     const putId = this.#putIdOf(found);
     if (found === 'hidden' || (putId !== undefined && putId !== this.#putId)) {
       // Somebody has replaced it meanwhile; where it should exist once only, the server did not heed the condition.
@@ -148,20 +148,6 @@ export class S3Put implements PartTarget<StoredObject> {
   /** What is there now; `hidden` from credentials that may only write. */
   async #look(): Promise<HeadObjectCommandOutput | null | 'hidden'> {
     return await this.calls.head(this.key).catch(hiddenIfDenied);
-  }
-
-  /** What nobody can vouch for must not stay: without a look at it, a new object is removed again. */
-  async #lookOrRemove({ VersionId }: PutAnswer): Promise<HeadObjectCommandOutput | null | 'hidden'> {
-    try {
-      return await this.#look();
-    } catch (error) {
-      const { client } = this.calls.target;
-      const made = { ...this.address, ...(VersionId !== undefined && { VersionId }) };
-      const remove = async () => await client.send(new DeleteObjectCommand(made));
-      if (this.#isCreateOnly)
-        await this.calls.run(`remove ${this.calls.describe(this.key)} again`, remove).catch(() => {});
-      throw error;
-    }
   }
 
   #putIdOf(found: HeadObjectCommandOutput | null | 'hidden'): string | undefined {
@@ -281,11 +267,6 @@ function crc32Text(value: number): string {
 function mayBeOwnSuccess(error: unknown): boolean {
   const isConflict = error instanceof BackupError && error.kind === 'conflict';
   return isConflict || s3ErrorName(error) === 'NoSuchUpload' || isTransientS3Error(error);
-}
-
-function hiddenIfDenied(error: unknown): 'hidden' {
-  if (error instanceof BackupError && error.kind === 'access') return 'hidden';
-  throw error;
 }
 
 /** An object under another customer's key (SSE-C) cannot be looked at, but it is there. */
