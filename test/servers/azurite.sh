@@ -7,32 +7,13 @@
 #                                 prints its address and credentials as shell exports once it answers
 #   azurite.sh stop DIR           stops the process that start made, and removes DIR
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 version=3.37.0
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-prefix="${LIBRELOG_TEST_CACHE:-$HOME/.cache/librelog-backup-test}/azurite-$version"
+prefix="$cache/azurite-$version"
 main="$prefix/node_modules/azurite/dist/src/blob/main.js"
 account=librelogtest
-
-fail() {
-  echo "azurite: $*" >&2
-  exit 1
-}
-
-answers() {
-  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
-}
-
-free_port() {
-  local port
-  for port in $(shuf -i 20000-29999 -n 50); do
-    if ! answers "$port"; then
-      echo "$port"
-      return
-    fi
-  done
-  fail 'no free port'
-}
 
 # The project's own Node, since the machine's may be too old.
 node_binary() {
@@ -80,12 +61,10 @@ EXPORTS
 }
 
 stop() {
-  local dir pid
+  local dir
   [ -s "$1/pid" ] || fail "$1 was not made by start"
   dir=$(cd "$1" && pwd)
-  pid=$(cat "$dir/pid")
-  # The id may belong to somebody else by now: stop only what still runs on this folder.
-  if grep -qa -- "$dir" "/proc/$pid/cmdline" 2>/dev/null; then kill -KILL "$pid"; fi
+  end_process "$dir/pid" "$dir"
   rm -rf "$dir"
 }
 

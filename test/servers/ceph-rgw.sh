@@ -9,25 +9,10 @@
 #
 #   eval "$(test/servers/ceph-rgw.sh start /tmp/rgw)"; npm run …; test/servers/ceph-rgw.sh stop /tmp/rgw
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 access_key=librelogtest
 secret_key=librelog-test-secret
-
-fail() {
-  echo "ceph-rgw: $*" >&2
-  exit 1
-}
-
-free_port() {
-  local port
-  for port in $(shuf -i 20000-29999 -n 50); do
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-      echo "$port"
-      return
-    fi
-  done
-  fail 'no free port'
-}
 
 write_settings() {
   local dir=$1 mon_port=$2 rgw_port=$3
@@ -83,10 +68,6 @@ wait_for() {
   fail "$what did not come up"
 }
 
-answers() {
-  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
-}
-
 start() {
   local dir=$1 rgw_port=${2:-} mon_port
   [ ! -e "$dir" ] || fail "$dir exists"
@@ -137,14 +118,9 @@ limited_user() {
 }
 
 stop_processes() {
-  local dir=$1 pid_file pid
+  local dir=$1 pid_file
   for pid_file in "$dir"/client.rgw.pid "$dir"/osd.0.pid "$dir"/mon.a.pid; do
-    [ -s "$pid_file" ] || continue
-    pid=$(cat "$pid_file")
-    # The id may belong to somebody else by now: stop only what still runs on this folder's settings.
-    if grep -qa -- "$dir/ceph.conf" "/proc/$pid/cmdline" 2>/dev/null; then
-      kill -KILL "$pid"
-    fi
+    end_process "$pid_file" "$dir/ceph.conf"
   done
 }
 

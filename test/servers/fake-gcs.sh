@@ -8,29 +8,10 @@
 #                                  prints its address as a shell export once it answers
 #   fake-gcs.sh stop DIR           stops the process that start made, and removes DIR
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 version=v1.55.1
-bin="${LIBRELOG_TEST_CACHE:-$HOME/.cache/librelog-backup-test}/fake-gcs-server-$version"
-
-fail() {
-  echo "fake-gcs: $*" >&2
-  exit 1
-}
-
-answers() {
-  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
-}
-
-free_port() {
-  local port
-  for port in $(shuf -i 20000-29999 -n 50); do
-    if ! answers "$port"; then
-      echo "$port"
-      return
-    fi
-  done
-  fail 'no free port'
-}
+bin="$cache/fake-gcs-server-$version"
 
 install() {
   [ -x "$bin/fake-gcs-server" ] || GOBIN="$bin" go install "github.com/fsouza/fake-gcs-server@$version"
@@ -59,12 +40,10 @@ start() {
 }
 
 stop() {
-  local dir pid
+  local dir
   [ -s "$1/pid" ] || fail "$1 was not made by start"
   dir=$(cd "$1" && pwd)
-  pid=$(cat "$dir/pid")
-  # The id may belong to somebody else by now: stop only what still runs on this folder.
-  if grep -qa -- "$dir/data" "/proc/$pid/cmdline" 2>/dev/null; then kill -KILL "$pid"; fi
+  end_process "$dir/pid" "$dir/data"
   rm -rf "$dir"
 }
 

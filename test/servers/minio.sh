@@ -10,31 +10,12 @@
 #
 #   eval "$(test/servers/minio.sh start /tmp/minio)"; npm run …; test/servers/minio.sh stop /tmp/minio
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 version=v0.0.0-20260212201848-7aac2a2c5b7c # the last one; the project is archived
-bin="${LIBRELOG_TEST_CACHE:-$HOME/.cache/librelog-backup-test}/minio-$version"
+bin="$cache/minio-$version"
 access_key=librelogtest
 secret_key=librelog-test-secret
-
-fail() {
-  echo "minio: $*" >&2
-  exit 1
-}
-
-answers() {
-  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
-}
-
-free_port() {
-  local port
-  for port in $(shuf -i 20000-29999 -n 50); do
-    if ! answers "$port"; then
-      echo "$port"
-      return
-    fi
-  done
-  fail 'no free port'
-}
 
 install() {
   [ -x "$bin/minio" ] || GOBIN="$bin" go install "github.com/minio/minio@$version"
@@ -109,18 +90,11 @@ EXPORTS
 }
 
 stop() {
-  local dir pid_file pid
+  local dir
   dir=$(cd "$1" && pwd)
   [ -s "$dir/plain.pid" ] || fail "$1 was not made by start"
-  for pid_file in "$dir"/plain.pid "$dir"/tls.pid; do
-    [ -s "$pid_file" ] || continue
-    pid=$(cat "$pid_file")
-    # The id may belong to somebody else by now: stop only what still runs on this folder.
-    grep -qa -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null || continue
-    kill -KILL "$pid"
-    # Nothing may be written into the folder while it is removed.
-    while grep -qa -- "$dir/" "/proc/$pid/cmdline" 2>/dev/null; do sleep 0.05; done
-  done
+  end_process "$dir/plain.pid" "$dir/"
+  end_process "$dir/tls.pid" "$dir/"
   rm -rf "$dir"
 }
 
