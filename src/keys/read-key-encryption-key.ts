@@ -3,12 +3,14 @@ import { toKeyId } from './key-id.ts';
 import { parseKeyMaterial } from './key-material.ts';
 import { readSecret } from './read-secret.ts';
 import type { Environment } from './read-secret.ts';
-import { describeSecretReference, parseSecretReference } from './secret-reference.ts';
+import { parseSecretReference } from './secret-reference.ts';
 
 export interface KeyEncryptionKeyRead {
   /** 32 bytes; the caller disposes of it. */
   readonly secret: Secret;
   readonly keyId: string;
+  /** The version that its source gave it, where the source keeps versions. */
+  readonly version?: string;
   readonly warnings: readonly string[];
 }
 
@@ -17,6 +19,6 @@ export async function readKeyEncryptionKey(referenceText: string, env: Environme
   const reference = parseSecretReference(referenceText);
   const read = await readSecret(reference, { env });
   using text = read.secret;
-  const secret = parseKeyMaterial(text, describeSecretReference(reference));
-  return { secret, keyId: toKeyId(secret), warnings: read.warnings };
+  const secret = parseKeyMaterial(text, reference.text);
+  return { ...read, secret, keyId: toKeyId(secret) };
 }

@@ -1,12 +1,12 @@
 import { parsePassphrase } from './key-material.ts';
 import { readSecret } from './read-secret.ts';
 import type { Environment, SecretRead } from './read-secret.ts';
-import { describeSecretReference, parseSecretReference } from './secret-reference.ts';
+import { parseSecretReference } from './secret-reference.ts';
 
 /** The passphrase that a secret reference names. Errors: `config` (the reference), `key` (what it names). */
 export async function readPassphrase(referenceText: string, env: Environment): Promise<SecretRead> {
   const reference = parseSecretReference(referenceText);
   const read = await readSecret(reference, { env });
   using text = read.secret;
-  return { secret: parsePassphrase(text, describeSecretReference(reference)), warnings: read.warnings };
+  return { secret: parsePassphrase(text, reference.text), warnings: read.warnings };
 }

@@ -1,94 +1,55 @@
-import { open, readlink } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
-import { BackupError, describeError } from '../core/backup-error.ts';
-import { Secret } from '../core/secret.ts';
-import { describeSecretReference } from './secret-reference.ts';
-import type { SecretReference } from './secret-reference.ts';
-
-/** Enough for a keyring of certificates; a file that is larger was named by mistake. */
-const maxSecretBytes = 1024 * 1024;
+import { BackupError } from '../core/backup-error.ts';
+import type { Secret } from '../core/secret.ts';
+import { selectJsonField } from './json-field.ts';
+import type { SecretReference, SecretScheme } from './secret-reference.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What reading a secret needs from the outside. */
+export interface SecretAccess {
+  readonly env: Environment;
+  readonly signal?: AbortSignal;
+}
 
 export interface SecretRead {
   /** The bytes as they are kept, a trailing newline included. The caller disposes of it. */
   readonly secret: Secret;
+  /** The version that the source gave it, where it keeps versions: asking for it gives the same bytes again. */
+  readonly version?: string;
   /** One sentence each, for the log; not about content. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Fetches a secret. Fails with `key`, naming the reference, when it is missing, unreadable, empty or larger than 1 MiB.
- * A regular file that group or others may read gets a warning. Pipes (`file:/dev/fd/3`) are read to their end.
+ * One kind of place that keeps secrets. Fetches the whole secret of a reference (its `version`, or the newest one); the
+ * `field` is taken by the caller. Fails with `key`, naming the reference and never the value, when the secret, its
+ * version or the permission is missing, or when the place does not answer in time; transient faults are retried inside.
+ * Fails with `config` when a setting of the place is missing or wrong. The signal's reason is thrown as it is.
  */
-export async function readSecret(
-  reference: SecretReference,
-  { env }: { readonly env: Environment },
-): Promise<SecretRead> {
-  const name = describeSecretReference(reference);
-  const read =
-    reference.scheme === 'env' ? readVariable(reference.variable, env) : await readFile(reference.path, name);
-  if (read.secret.sizeBytes === 0) throw new BackupError('key', `secret ${name} is empty`);
-  return read;
-}
+export type SecretSource = (reference: SecretReference, access: SecretAccess) => Promise<SecretRead>;
 
-function readVariable(variable: string, env: Environment): SecretRead {
-  const value = env[variable];
-  if (value === undefined) {
-    throw new BackupError('key', `cannot read secret env:${variable}: there is no such environment variable`);
-  }
-  return { secret: Secret.fromText(value), warnings: [] };
-}
-
-async function readFile(path: string, name: string): Promise<SecretRead> {
-  try {
-    await using file = await open(path, 'r');
-    return { secret: await readBounded(file, name), warnings: await findWarnings(path, file) };
-  } catch (error) {
-    if (error instanceof BackupError) throw error;
-    throw new BackupError('key', `cannot read secret ${name}: ${describeFileError(error)}`, { cause: error });
-  }
-}
-
-async function readBounded(file: FileHandle, name: string): Promise<Secret> {
-  const buffer = Buffer.alloc(maxSecretBytes + 1);
-  let filled = 0;
-  while (filled < buffer.byteLength) {
-    const { bytesRead } = await file.read(buffer, filled, buffer.byteLength - filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  const secret = new Secret(Uint8Array.from(buffer.subarray(0, filled)));
-  buffer.fill(0);
-  if (filled > maxSecretBytes) throw new BackupError('key', `secret ${name} is larger than ${maxSecretBytes} bytes`);
-  return secret;
-}
-
-async function findWarnings(path: string, file: FileHandle): Promise<string[]> {
-  const stats = await file.stat();
-  const isOpenToOthers = stats.isFile() && (stats.mode & 0o044) !== 0;
-  if (!isOpenToOthers || (await isMountedByOrchestrator(path))) return [];
-  const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
-  return [`secret file "${path}" can be read by other users (mode ${mode}); chmod 600 closes it`];
-}
+const sources = {
+  env: async () => (await import('./env-source.ts')).readVariable,
+  file: async () => (await import('./file-source.ts')).readSecretFile,
+} as const satisfies Partial<Record<SecretScheme, () => Promise<SecretSource>>>;
 
 /**
- * Kubernetes (a link into `..data`) and Docker (`/run/secrets`) mount secrets with mode 0444 or 0644 inside a container
- * of one user: a warning there would come every night and help nobody.
+ * Fetches a secret, or the field of it that the reference names. Fails with `key`, naming the reference, when it is
+ * missing, unreadable, empty or larger than 1 MiB, or has no such field; with `config` when its place is not set up.
  */
-async function isMountedByOrchestrator(path: string): Promise<boolean> {
-  if (path.startsWith('/run/secrets/')) return true;
-  const target = await readlink(path).catch(() => '');
-  return target.startsWith('..data/');
+export async function readSecret(reference: SecretReference, access: SecretAccess): Promise<SecretRead> {
+  const source = await openSource(reference);
+  const read = await source(reference, access);
+  const secret =
+    reference.field === undefined ? read.secret : selectJsonField(read.secret, reference.field, reference.text);
+  if (secret.sizeBytes === 0) throw new BackupError('key', `secret ${reference.text} is empty`);
+  return { ...read, secret };
 }
 
-const fileProblems: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'permission denied',
-  EISDIR: 'it is a folder',
-};
-
-function describeFileError(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return fileProblems[code] ?? describeError(error);
+async function openSource({ scheme }: SecretReference): Promise<SecretSource> {
+  const open: (() => Promise<SecretSource>) | undefined = (
+    sources as Partial<Record<SecretScheme, () => Promise<SecretSource>>>
+  )[scheme];
+  if (open !== undefined) return await open();
+  throw new BackupError('config', `secret references of scheme "${scheme}:" are not supported by this version`);
 }

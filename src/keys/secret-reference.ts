@@ -1,56 +1,137 @@
 import { BackupError } from '../core/backup-error.ts';
 
-/** Where a secret is kept; never the secret itself, so it may be printed. */
-export type SecretReference =
-  | { readonly scheme: 'env'; readonly variable: string }
-  | { readonly scheme: 'file'; readonly path: string };
+export const secretSchemes = ['env', 'file', 'exec', 'vault', 'aws-sm', 'azure-kv', 'gcp-sm'] as const;
+export const wrapperSchemes = ['aws-kms', 'gcp-kms', 'azure-key', 'vault-transit'] as const;
 
-/** Schemes that references may have one day, so that they are not mistaken for a typing error. */
-const futureSchemes: ReadonlySet<string> = new Set([
-  'exec',
-  'vault',
-  'aws-sm',
-  'azure-kv',
-  'gcp-sm',
-  'aws-kms',
-  'gcp-kms',
-  'azure-key',
-  'vault-transit',
-]);
+export type SecretScheme = (typeof secretSchemes)[number];
+export type WrapperScheme = (typeof wrapperSchemes)[number];
 
-const hint = 'Write env:NAME for an environment variable or file:PATH for a file.';
+/** Where a secret is kept, or the name of a key that its service keeps; never the secret itself, so it may be printed. */
+interface Reference<Scheme extends string> {
+  readonly scheme: Scheme;
+  /** What stands between scheme and `#` or `@`, decoded: a variable, path, command, or the name in the service. */
+  readonly location: string;
+  /** Field of a JSON object. */
+  readonly field?: string;
+  readonly version?: string;
+  /** As the user wrote it, for messages. */
+  readonly text: string;
+}
+
+export type SecretReference = Reference<SecretScheme>;
+export type WrapperReference = Reference<WrapperScheme>;
+
+interface Grammar {
+  /** What a location has to look like, and what to say when it does not. */
+  readonly location: RegExp;
+  readonly problem: string;
+  /** The text after the scheme is all location: commands have `#` and `@` of their own. */
+  readonly isVerbatim?: boolean;
+  readonly takesField: boolean;
+  readonly takesVersion: boolean;
+}
+
+const grammars: Readonly<Record<SecretScheme | WrapperScheme, Grammar>> = {
+  env: {
+    location: /^[A-Za-z_][A-Za-z0-9_]*$/,
+    problem: 'has a variable name that is not letters, digits and "_"',
+    takesField: true,
+    takesVersion: false,
+  },
+  file: { location: /^[^\0]+$/, problem: 'has a path with a zero byte', takesField: true, takesVersion: true },
+  exec: {
+    location: /^[^\0]+$/,
+    problem: 'has a command with a zero byte',
+    isVerbatim: true,
+    takesField: false,
+    takesVersion: false,
+  },
+  vault: service(/^[^/\s]+(?:\/[^/\s]+)+$/, 'MOUNT/PATH', true),
+  'aws-sm': service(/^[A-Za-z0-9/_+=.@:-]+$/, 'the name or ARN of a secret', true),
+  'azure-kv': service(/^[A-Za-z0-9.:-]+\/[A-Za-z0-9-]+$/, 'VAULT/NAME', true),
+  'gcp-sm': service(/^[a-z0-9.:-]+\/[A-Za-z0-9_-]+$/, 'PROJECT/NAME', true),
+  'aws-kms': { ...service(/^[A-Za-z0-9/_:-]+$/, 'the ARN, id or alias of a key', false), takesVersion: false },
+  'gcp-kms': service(
+    /^projects\/[^/]+\/locations\/[^/]+\/keyRings\/[^/]+\/cryptoKeys\/[^/]+$/,
+    'projects/P/locations/L/keyRings/R/cryptoKeys/K',
+    false,
+  ),
+  'azure-key': service(/^[A-Za-z0-9.:-]+\/[A-Za-z0-9-]+$/, 'VAULT/KEY', false),
+  'vault-transit': service(/^[^\s]+\/[^/\s]+$/, 'MOUNT/KEY', false),
+};
+
+function service(location: RegExp, shape: string, takesField: boolean): Grammar {
+  return { location, problem: `is not ${shape}`, takesField, takesVersion: true };
+}
+
+const hint = 'Write env:NAME for an environment variable, file:PATH for a file; see docs/keys.md for the others.';
 
 /**
- * `env:NAME` or `file:PATH`. Anything else fails with `config`. People paste the secret itself where its reference
- * belongs, so no message repeats what was given.
+ * `SCHEME:LOCATION`, then `#FIELD` (of a JSON object) and `@VERSION` where the scheme has them; a `#`, `@` or `%` of the
+ * location itself is written `%23`, `%40` or `%25` where it could be mistaken. Anything else fails with `config`. People
+ * paste the secret itself where its reference belongs, so no message repeats what was given.
  */
 export function parseSecretReference(text: string): SecretReference {
+  const reference = parseReference(text);
+  if (isSecret(reference)) return reference;
+  throw new BackupError('config', `"${reference.scheme}:" names a key that stays in its service, not a secret`, {
+    hint: 'Use it with --key; a secret comes from env:, file:, exec:, vault:, aws-sm:, azure-kv: or gcp-sm:.',
+  });
+}
+
+/** A reference where a key that never leaves its service may stand as well: `--key`. Errors as `parseSecretReference`. */
+export function parseKeyReference(text: string): SecretReference | WrapperReference {
+  return parseReference(text);
+}
+
+export function isSecret(reference: SecretReference | WrapperReference): reference is SecretReference {
+  return secretSchemes.some((scheme) => scheme === reference.scheme);
+}
+
+function parseReference(text: string): SecretReference | WrapperReference {
   const colon = text.indexOf(':');
   const scheme = colon === -1 ? '' : text.slice(0, colon);
-  const rest = text.slice(colon + 1);
-  if (scheme === 'env') return { scheme, variable: checkVariable(rest) };
-  if (scheme === 'file') return { scheme, path: checkPath(rest) };
-  if (futureSchemes.has(scheme)) {
-    throw new BackupError('config', `secret references of scheme "${scheme}:" are not supported by this version`, {
-      hint,
-    });
-  }
-  throw new BackupError('config', 'secret reference starts with no known scheme', { hint });
+  if (!isScheme(scheme)) throw new BackupError('config', 'secret reference starts with no known scheme', { hint });
+  const grammar = grammars[scheme];
+  const parts = grammar.isVerbatim === true ? { location: text.slice(colon + 1) } : splitParts(text.slice(colon + 1));
+  checkParts(scheme, parts);
+  return { scheme, ...parts, text } as SecretReference | WrapperReference;
 }
 
-/** The reference as the user wrote it. */
-export function describeSecretReference(reference: SecretReference): string {
-  return reference.scheme === 'env' ? `env:${reference.variable}` : `file:${reference.path}`;
+function isScheme(text: string): text is SecretScheme | WrapperScheme {
+  return Object.hasOwn(grammars, text);
 }
 
-function checkVariable(name: string): string {
-  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return name;
-  const problem = name === '' ? 'has no variable name' : 'has a variable name that is not letters, digits and "_"';
-  throw new BackupError('config', `secret reference "env:" ${problem}`, { hint });
+interface Parts {
+  readonly location: string;
+  readonly field?: string;
+  readonly version?: string;
 }
 
-function checkPath(path: string): string {
-  if (path !== '' && !path.includes('\0')) return path;
-  const problem = path === '' ? 'has no path' : 'has a path with a zero byte';
-  throw new BackupError('config', `secret reference "file:" ${problem}`, { hint });
+/** From the end: a version has no `/` or `#`, a field no `/`, so that most paths need no encoding. */
+function splitParts(rest: string): Parts {
+  const version = /@(?<version>[^/@#]*)$/.exec(rest);
+  const unversioned = version === null ? rest : rest.slice(0, version.index);
+  const field = /#(?<field>[^/#]*)$/.exec(unversioned);
+  const location = field === null ? unversioned : unversioned.slice(0, field.index);
+  return {
+    location: decode(location),
+    ...(field !== null && { field: decode(field.groups?.['field'] ?? '') }),
+    ...(version !== null && { version: decode(version.groups?.['version'] ?? '') }),
+  };
+}
+
+function decode(text: string): string {
+  return text.replace(/%(23|40|25)/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
+}
+
+function checkParts(scheme: SecretScheme | WrapperScheme, { location, field, version }: Parts): void {
+  const { location: pattern, problem, takesField, takesVersion } = grammars[scheme];
+  const refuse = (what: string) => new BackupError('config', `secret reference "${scheme}:" ${what}`, { hint });
+  if (location === '') throw refuse('names nothing after the colon');
+  if (!pattern.test(location)) throw refuse(problem);
+  if (field === '') throw refuse('has an empty field after "#"');
+  if (version === '') throw refuse('has an empty version after "@"');
+  if (field !== undefined && !takesField) throw refuse('takes no "#" field');
+  if (version !== undefined && !takesVersion) throw refuse('takes no "@" version');
 }

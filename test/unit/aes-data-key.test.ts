@@ -24,7 +24,7 @@ describe('data key', () => {
 
   it('is wrapped once for each key and passphrase, in the form of the manifest', () => {
     assert.deepEqual(
-      wrappedByAll.map((wrapped) => (wrapped.provider === 'key' ? wrapped.keyId : wrapped.kdf.name)),
+      wrappedByAll.map((wrapped) => (wrapped.provider === 'passphrase' ? wrapped.kdf.name : wrapped.keyId)),
       ['1111', '2222', 'scrypt'],
     );
     for (const wrapped of wrappedByAll) {

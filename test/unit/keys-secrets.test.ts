@@ -10,7 +10,7 @@ import { parseKeyMaterial } from '../../src/keys/key-material.ts';
 import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts';
 import { readPassphrase } from '../../src/keys/read-passphrase.ts';
 import { readSecret } from '../../src/keys/read-secret.ts';
-import { describeSecretReference, parseSecretReference } from '../../src/keys/secret-reference.ts';
+import { parseKeyReference, parseSecretReference } from '../../src/keys/secret-reference.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'librelog-keys-'));
 after(async () => await rm(folder, { recursive: true }));
@@ -23,32 +23,62 @@ async function writeKey(name: string, content: string | Uint8Array, mode = 0o600
 }
 
 async function readFileSecret(path: string): Promise<{ text: string; warnings: readonly string[] }> {
-  const { secret, warnings } = await readSecret({ scheme: 'file', path }, { env: {} });
+  const { secret, warnings } = await readSecret(parseSecretReference(`file:${path}`), { env: {} });
   return { text: secret.revealText(), warnings };
 }
 
 describe('secret reference', () => {
-  it('names an environment variable or a file', () => {
-    assert.deepEqual(parseSecretReference('env:BACKUP_KEY'), { scheme: 'env', variable: 'BACKUP_KEY' });
-    assert.deepEqual(parseSecretReference('file:/etc/a b:c@2'), { scheme: 'file', path: '/etc/a b:c@2' });
-    assert.deepEqual(parseSecretReference('file:key'), { scheme: 'file', path: 'key' });
+  it('has a scheme, a location, a field and a version', () => {
+    const cases: [string, object][] = [
+      ['env:BACKUP_KEY', { scheme: 'env', location: 'BACKUP_KEY' }],
+      ['env:KEYS#aes', { scheme: 'env', location: 'KEYS', field: 'aes' }],
+      ['file:/etc/a b:c', { scheme: 'file', location: '/etc/a b:c' }],
+      ['file:/etc/a@b/c#d/key', { scheme: 'file', location: '/etc/a@b/c#d/key' }],
+      ['file:/etc/a%402%23%25', { scheme: 'file', location: '/etc/a@2#%' }],
+      ['file:/etc/100%', { scheme: 'file', location: '/etc/100%' }],
+      ['file:/etc/keys.json#aes@7f', { scheme: 'file', location: '/etc/keys.json', field: 'aes', version: '7f' }],
+      ['exec:pass show a@b#c', { scheme: 'exec', location: 'pass show a@b#c' }],
+      ['vault:kv/team/backup#key@3', { scheme: 'vault', location: 'kv/team/backup', field: 'key', version: '3' }],
+      [
+        'aws-sm:arn:aws:secretsmanager:eu-west-1:1:secret:a-x#k',
+        { location: 'arn:aws:secretsmanager:eu-west-1:1:secret:a-x' },
+      ],
+      ['azure-kv:safe/backup@0f', { scheme: 'azure-kv', location: 'safe/backup', version: '0f' }],
+      ['gcp-sm:project/backup@latest', { scheme: 'gcp-sm', location: 'project/backup', version: 'latest' }],
+    ];
+    for (const [text, parts] of cases) assert.partialDeepStrictEqual(parseSecretReference(text), { ...parts, text });
+    assert.equal(parseSecretReference('file:/etc/a@b/c#d/key').field, undefined);
   });
 
-  it('is printed as it was written', () => {
-    for (const text of ['env:A', 'file:/x/y']) {
-      assert.equal(describeSecretReference(parseSecretReference(text)), text);
+  it('may name a key that never leaves its service where a key is wanted, and nowhere else', () => {
+    const cases = [
+      'aws-kms:arn:aws:kms:eu-west-1:1:key/a',
+      'aws-kms:alias/backup',
+      'gcp-kms:projects/p/locations/l/keyRings/r/cryptoKeys/k@4',
+      'azure-key:safe/backup@0f',
+      'vault-transit:transit/backup',
+    ];
+    for (const text of cases) {
+      assert.equal(parseKeyReference(text).text, text);
+      assert.throws(() => parseSecretReference(text), { kind: 'config', message: /stays in its service/ }, text);
     }
+    assert.equal(parseKeyReference('env:A').scheme, 'env');
   });
 
   it('fails with config and says which part is wrong', () => {
     const cases: [string, RegExp][] = [
-      ['env:', /"env:" has no variable name/],
+      ['env:', /"env:" names nothing/],
       ['env:MY-KEY', /"env:" has a variable name that is not/],
       ['env:1ST', /"env:" has a variable name that is not/],
-      ['file:', /"file:" has no path/],
+      ['file:', /"file:" names nothing/],
+      ['env:A@2', /"env:" takes no "@" version/],
+      ['env:A#', /"env:" has an empty field/],
+      ['file:/a@', /"file:" has an empty version/],
+      ['vault:backup', /"vault:" is not MOUNT\/PATH/],
+      ['azure-kv:safe', /"azure-kv:" is not VAULT\/NAME/],
+      ['gcp-sm:project', /"gcp-sm:" is not PROJECT\/NAME/],
+      ['aws-sm:a b', /"aws-sm:" is not the name or ARN/],
       ['file:a\0b', /"file:" has a path with a zero byte/],
-      ['vault:kv/backup#key', /scheme "vault:" are not supported by this version/],
-      ['aws-kms:arn:aws:kms:x', /scheme "aws-kms:" are not supported by this version/],
       ['/etc/key', /no known scheme/],
       ['', /no known scheme/],
     ];
@@ -73,7 +103,7 @@ describe('secret reference', () => {
 
 describe('reading a secret', () => {
   it('takes an environment variable as it is', async () => {
-    const { secret, warnings } = await readSecret({ scheme: 'env', variable: 'A' }, { env: { A: ' é\n' } });
+    const { secret, warnings } = await readSecret(parseSecretReference('env:A'), { env: { A: ' é\n' } });
     assert.equal(secret.revealText(), ' é\n');
     assert.deepEqual(warnings, []);
   });
