@@ -17,7 +17,7 @@ import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
 import { openSession } from '../postgres/session.ts';
 import type { ObjectStore, StoredObject } from '../storage/object-store.ts';
 import { Destinations, type FailedDestination } from './destinations.ts';
-import { openEncryption, type BackupEncryption, type EncryptionRequest } from './open-encryption.ts';
+import { prepareEncryption, type BackupEncryption, type EncryptionRequest } from './open-encryption.ts';
 import { planBackup, type BackupPlan } from './plan-backup.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
@@ -70,12 +70,13 @@ export interface BackupCopy {
  */
 export async function createBackup(request: CreateRequest, context: UseCaseContext): Promise<CreatedBackup | DryRun> {
   warnAll(context, request.connection.warnings);
-  using encryption = await openEncryption(request.encryption, request.compression, context);
+  using prepared = await prepareEncryption(request.encryption, request.compression, context);
   await using session = await openSession(request.connection, { applicationName: productName, signal: context.signal });
   const server = await readServerInfo(session);
   const tool = await findClientTool('pg_dump', { serverMajor: server.major, binDir: request.binDir, env: context.env });
   const startedAt = context.now();
-  const plan = planBackup({ ...request, server, startedAt, cipherExtension: encryption.encrypter.extension });
+  const plan = planBackup({ ...request, server, startedAt, cipherExtension: prepared.extension });
+  using encryption = await prepared.begin({ backupId: plan.id, label: plan.label });
   if (request.isDryRun) return { plan, tool, server };
 
   await using lock = await acquireLabelLock(session, plan.label);

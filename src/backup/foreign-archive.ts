@@ -87,9 +87,10 @@ async function openAesContainer(stream: ByteStream, { path, request, context }: 
   const { openAesObject } = await import('../crypto/aes-container.ts');
   const { unwrapDataKey } = await import('../crypto/data-key.ts');
   using unlockers = await readUnlockers(request, context);
-  const unlock = async (wrappedKeys: Parameters<typeof unwrapDataKey>[0]) =>
-    await unwrapDataKey(wrappedKeys, unlockers);
-  const { plaintext } = await openAesObject(stream, { name: path, unlock });
+  const { plaintext } = await openAesObject(stream, {
+    name: path,
+    unlock: async (wrappedKeys, backup) => await unwrapDataKey(wrappedKeys, unlockers, backup),
+  });
   return plaintext;
 }
 

@@ -44,7 +44,10 @@ export async function openDecryption(
   const { unwrapDataKey } = await import('../crypto/data-key.ts');
   const { createAesDecrypter } = await import('../crypto/aes-container.ts');
   using unlockers = await readUnlockers(request, context);
-  const dataKey = await unwrapDataKey(manifest.encryption.wrappedKeys, unlockers);
+  const dataKey = await unwrapDataKey(manifest.encryption.wrappedKeys, unlockers, {
+    backupId: manifest.id,
+    label: manifest.label,
+  });
   await checkMac(manifest, dataKey);
   return {
     decrypter: createAesDecrypter({ dataKey }),

@@ -2,7 +2,9 @@ import type { EncryptionDescription, Manifest, Seal } from '../catalog/manifest.
 import { canonicalManifestBytes } from '../catalog/seal.ts';
 import { BackupError } from '../core/backup-error.ts';
 import type { Compression } from '../core/compression.ts';
+import type { WrapContext } from '../core/key-wrapper.ts';
 import type { Encrypter } from '../crypto/cipher.ts';
+import type { Wrappers } from '../crypto/data-key.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Certificate } from '../crypto/openpgp-certificates.ts';
 import { readContentOf, readPassphraseOf, readPublicContentOf, readUnlockers } from './read-secrets.ts';
@@ -31,7 +33,15 @@ type AesRequest = Extract<EncryptionRequest, { method: 'aes-256' }>;
 
 export type UnsealedManifest = Omit<Manifest, 'seal'>;
 
-/** Everything needed to encrypt and seal one backup. Dispose wipes its keys. */
+/** Keys that were read and checked. Dispose wipes them. */
+export interface PreparedEncryption extends Disposable {
+  /** Suffix of encrypted objects, without a dot. */
+  readonly extension: string;
+  /** Wraps a new data key for one backup, where the method has one. Errors: `key`. */
+  begin(backup: WrapContext): Promise<BackupEncryption>;
+}
+
+/** Everything needed to encrypt and seal one backup, as long as what prepared it lives. Dispose wipes its data key. */
 export interface BackupEncryption extends Disposable {
   readonly encrypter: Encrypter<EncryptionDescription>;
   seal(manifest: UnsealedManifest): Promise<Seal | null>;
@@ -41,34 +51,48 @@ export interface BackupEncryption extends Disposable {
  * Reads and checks every key, before anything else happens. Errors: `usage` (no key given), `config` (a reference),
  * `key` (what it names).
  */
-export async function openEncryption(
+export async function prepareEncryption(
   request: EncryptionRequest,
   compression: Compression,
   context: UseCaseContext,
-): Promise<BackupEncryption> {
+): Promise<PreparedEncryption> {
   return request.method === 'openpgp'
-    ? await openOpenPgp(request, context)
-    : await openAes(request, compression, context);
+    ? await prepareOpenPgp(request, context)
+    : await prepareAes(request, compression, context);
 }
 
-async function openAes(
+async function prepareAes(
   request: AesRequest,
   compression: Compression,
   context: UseCaseContext,
-): Promise<BackupEncryption> {
+): Promise<PreparedEncryption> {
   if (request.keys.length === 0 && request.passphrase === undefined) {
     throw new BackupError('usage', 'AES-256 needs a key', {
       hint: 'Name one with --key file:PATH or --passphrase env:NAME.',
     });
   }
+  const wrappers = await readUnlockers(request, context);
+  return {
+    extension: 'aes',
+    begin: async (backup) => await beginAes({ wrappers, compression, backup }),
+    [Symbol.dispose]: () => wrappers[Symbol.dispose](),
+  };
+}
+
+interface AesBeginning {
+  readonly wrappers: Wrappers;
+  readonly compression: Compression;
+  readonly backup: WrapContext;
+}
+
+async function beginAes({ wrappers, compression, backup }: AesBeginning): Promise<BackupEncryption> {
   const { createDataKey, wrapDataKey } = await import('../crypto/data-key.ts');
   const { createAesEncrypter } = await import('../crypto/aes-container.ts');
   const { macManifest } = await import('../crypto/manifest-mac.ts');
-  using unlockers = await readUnlockers(request, context);
   const dataKey = createDataKey();
-  const wrappedKeys = await wrapDataKey(dataKey, unlockers);
+  const wrappedKeys = await wrapDataKey(dataKey, wrappers, { backupId: backup.backupId, label: backup.label });
   return {
-    encrypter: createAesEncrypter({ dataKey, wrappedKeys, compression }),
+    encrypter: createAesEncrypter({ dataKey, wrappedKeys, compression, label: backup.label }),
     seal: async (manifest) => ({
       method: 'hmac-sha-256',
       value: macManifest(dataKey, canonicalManifestBytes(manifest)),
@@ -77,7 +101,7 @@ async function openAes(
   };
 }
 
-async function openOpenPgp(request: OpenPgpRequest, context: UseCaseContext): Promise<BackupEncryption> {
+async function prepareOpenPgp(request: OpenPgpRequest, context: UseCaseContext): Promise<PreparedEncryption> {
   if (request.recipients.length === 0 && request.passphrase === undefined) {
     throw new BackupError('usage', 'OpenPGP needs a recipient', {
       hint: 'Name a certificate with --recipient file:PATH, or a passphrase with --passphrase env:NAME.',
@@ -86,11 +110,16 @@ async function openOpenPgp(request: OpenPgpRequest, context: UseCaseContext): Pr
   const { openOpenPgpEncrypter } = await import('../crypto/openpgp-encrypter.ts');
   const recipients = await readRecipients(request.recipients, context);
   const signing = await readSigningKey(request, context);
-  using unlockers = await readUnlockers({ passphrase: request.passphrase }, context);
-  const [passphrase] = unlockers.passphrases;
-  return {
-    encrypter: await openOpenPgpEncrypter({ recipients, ...(passphrase && { passphrase }) }),
+  using passphrase = request.passphrase === undefined ? null : await readPassphraseOf(request.passphrase, context);
+  const encrypter = await openOpenPgpEncrypter({ recipients, ...(passphrase && { passphrase }) });
+  const encryption: BackupEncryption = {
+    encrypter,
     seal: async (manifest) => (signing === null ? null : await sign(manifest, signing)),
+    [Symbol.dispose]: () => {},
+  };
+  return {
+    extension: encrypter.extension,
+    begin: async () => await Promise.resolve(encryption),
     [Symbol.dispose]: () => {
       signing?.signingKey[Symbol.dispose]();
       signing?.keyPassphrase?.[Symbol.dispose]();

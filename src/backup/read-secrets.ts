@@ -1,9 +1,9 @@
 import type { Secret } from '../core/secret.ts';
-import type { KeyEncryptionKey } from '../crypto/data-key.ts';
+import type { KeyWrapper } from '../core/key-wrapper.ts';
 import { parseSecretReference } from '../keys/secret-reference.ts';
 import { readSecret } from '../keys/read-secret.ts';
-import { readKeyEncryptionKey } from '../keys/read-key-encryption-key.ts';
 import { readPassphrase } from '../keys/read-passphrase.ts';
+import { openKey } from './open-key.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
 /** Secret references that open AES backups and passphrase-encrypted ones. */
@@ -14,45 +14,41 @@ export interface UnlockRequest {
 
 /** What the references name. Dispose wipes it. */
 export interface ReadUnlockers extends Disposable {
-  readonly keys: readonly KeyEncryptionKey[];
+  readonly keys: readonly KeyWrapper[];
   readonly passphrases: readonly Secret[];
 }
 
-/** Reads the secrets; what is odd about their keeping goes to the log. Errors: `config`, `key`. */
+/** What opens backups: passphrases are read at once, each key when a backup needs it. Errors: `config`, `key`. */
 export async function readUnlockers(request: UnlockRequest, context: UseCaseContext): Promise<ReadUnlockers> {
-  const keys: KeyEncryptionKey[] = [];
-  for (const reference of request.keys ?? []) {
-    const { warnings, ...key } = await readKeyEncryptionKey(reference, context.env);
-    warnAll(context, warnings);
-    keys.push(key);
-  }
+  const keys: KeyWrapper[] = [];
+  for (const reference of request.keys ?? []) keys.push(await openKey(reference, context));
   const passphrases: Secret[] = [];
   if (request.passphrase !== undefined) passphrases.push(await readPassphraseOf(request.passphrase, context));
   return {
     keys,
     passphrases,
     [Symbol.dispose]: () => {
-      for (const key of keys) key.secret[Symbol.dispose]();
+      for (const key of keys) key[Symbol.dispose]();
       for (const passphrase of passphrases) passphrase[Symbol.dispose]();
     },
   };
 }
 
 export async function readPassphraseOf(reference: string, context: UseCaseContext): Promise<Secret> {
-  const { secret, warnings } = await readPassphrase(reference, context.env);
+  const { secret, warnings } = await readPassphrase(reference, context);
   warnAll(context, warnings);
   return secret;
 }
 
 /** The whole content that a reference names: a private key, a certificate. */
 export async function readContentOf(reference: string, context: UseCaseContext): Promise<Secret> {
-  const { secret, warnings } = await readSecret(parseSecretReference(reference), { env: context.env });
+  const { secret, warnings } = await readSecret(parseSecretReference(reference), context);
   warnAll(context, warnings);
   return secret;
 }
 
 /** The content of a public certificate, whose file may be open to all. */
 export async function readPublicContentOf(reference: string, context: UseCaseContext): Promise<Uint8Array> {
-  const { secret } = await readSecret(parseSecretReference(reference), { env: context.env });
+  const { secret } = await readSecret(parseSecretReference(reference), context);
   return secret.reveal();
 }

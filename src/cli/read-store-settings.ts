@@ -60,7 +60,7 @@ function toBytes(mebibytes: number | undefined): number | undefined {
 async function readCustomerKey(reference: string | undefined, context: CommandContext): Promise<Secret | undefined> {
   if (reference === undefined) return undefined;
   const { readKeyEncryptionKey } = await import('../keys/read-key-encryption-key.ts');
-  const { secret, warnings } = await readKeyEncryptionKey(reference, context.env);
+  const { secret, warnings } = await readKeyEncryptionKey(reference, context);
   for (const warning of warnings) context.log.warn({}, warning);
   return secret;
 }

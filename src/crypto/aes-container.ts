@@ -3,6 +3,7 @@ import type { ByteStream } from '../core/byte-stream.ts';
 import { BackupError } from '../core/backup-error.ts';
 import { ByteReader } from '../core/byte-reader.ts';
 import type { Compression } from '../core/compression.ts';
+import type { WrapContext } from '../core/key-wrapper.ts';
 import { Secret } from '../core/secret.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
 import { computeCommitment, decodeSalt, readAesHeader, verifyAesHeader, writeAesHeader } from './aes-header.ts';
@@ -27,6 +28,8 @@ export interface AesEncrypterOptions {
   /** `dataKey`, wrapped; written into each object, so that each can be opened without its manifest. */
   readonly wrappedKeys: readonly WrappedKey[];
   readonly compression: Compression;
+  /** Folder of the database in the store. */
+  readonly label: string;
 }
 
 /**
@@ -56,7 +59,7 @@ export interface OpenAesObjectOptions {
   /** What messages call the object, e.g. `file "archive.dump.zst.aes"`. */
   readonly name: string;
   /** Finds the data key with the wrapped keys in the header (`unwrapDataKey`) and hands it over. */
-  readonly unlock: (wrappedKeys: readonly WrappedKey[]) => Promise<Secret>;
+  readonly unlock: (wrappedKeys: readonly WrappedKey[], context: WrapContext) => Promise<Secret>;
   /** Where known: which object this has to be. */
   readonly identity?: ObjectIdentity;
 }
@@ -75,7 +78,7 @@ export async function openAesObject(source: ByteStream, options: OpenAesObjectOp
   try {
     const read = await readAesHeader(reader, name);
     if (options.identity) checkIdentity(read.header, options.identity);
-    using dataKey = await options.unlock(read.header.wrappedKeys);
+    using dataKey = await options.unlock(read.header.wrappedKeys, toWrapContext(read.header));
     verifyAesHeader(read, dataKey, name);
     const keys = createSegmentKeys(read.header, dataKey);
     return { header: read.header, plaintext: decryptPayload(reader, keys, name) };
@@ -85,6 +88,11 @@ export async function openAesObject(source: ByteStream, options: OpenAesObjectOp
   }
 }
 
+/** Objects without a label were made when no key was bound to one. */
+function toWrapContext({ backupId, label = '' }: AesHeader): WrapContext {
+  return { backupId, label };
+}
+
 function createHeader(options: AesEncrypterOptions, identity: ObjectIdentity): AesHeader {
   const salt = randomBytes(32);
   return {
@@ -92,6 +100,7 @@ function createHeader(options: AesEncrypterOptions, identity: ObjectIdentity): A
     segmentBytes,
     compression: options.compression,
     backupId: identity.backupId,
+    label: options.label,
     objectName: identity.objectName,
     salt: salt.toString('base64'),
     commitment: computeCommitment(options.dataKey, salt).toString('base64'),

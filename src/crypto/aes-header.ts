@@ -22,6 +22,8 @@ const aesHeaderSchema = z
     segmentBytes: z.literal(1_048_576),
     compression: compressionSchema,
     backupId: z.string().regex(/^\d{8}T\d{6}Z-[0-9a-f]{6}$/),
+    /** Folder of the database in the store. Services that wrap keys bind it to them. */
+    label: z.string().min(1).optional(),
     objectName: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
     /** Salt of the object's key derivations. */
     salt: bytes32,

@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { BackupError } from '../core/backup-error.ts';
 import { Secret } from '../core/secret.ts';
+import type { KeyOpener, KeyWrapper, WrapContext } from '../core/key-wrapper.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
 import { unwrapKey, wrapKey } from './key-wrap.ts';
 import { createPassphraseKdf, derivePassphraseKey } from './passphrase-key.ts';
 
-/** 32 bytes that wrap data keys, and the id that tells them apart from others in public. */
-export interface KeyEncryptionKey {
-  readonly secret: Secret;
-  readonly keyId: string;
+/** What can unwrap a data key. All of it stays the caller's. */
+export interface Unlockers {
+  readonly keys?: readonly KeyOpener[];
+  readonly passphrases?: readonly Secret[];
 }
 
-/** What can wrap or unwrap a data key. All of it stays the caller's. */
-export interface Unlockers {
-  readonly keys?: readonly KeyEncryptionKey[];
-  readonly passphrases?: readonly Secret[];
+/** What can wrap one as well. */
+export interface Wrappers extends Unlockers {
+  readonly keys?: readonly KeyWrapper[];
 }
 
 /** More wrapped keys than this make no backup: a forged list of passphrases would cost a scrypt each to try. */
@@ -29,32 +29,36 @@ export function createDataKey(): Secret {
  * The data key wrapped once for each key and passphrase, in that order; any one of them opens the backup. A passphrase
  * takes some 0.3 s and 64 MiB for as long.
  */
-export async function wrapDataKey(dataKey: Secret, unlockers: Unlockers): Promise<WrappedKey[]> {
+export async function wrapDataKey(dataKey: Secret, wrappers: Wrappers, context: WrapContext): Promise<WrappedKey[]> {
   const wrapped: WrappedKey[] = [];
-  for (const { secret, keyId } of unlockers.keys ?? []) {
-    wrapped.push({ provider: 'key', keyId, algorithm: 'A256KW', wrapped: wrapKey(dataKey, secret) });
-  }
-  for (const passphrase of unlockers.passphrases ?? []) {
+  for (const key of wrappers.keys ?? []) wrapped.push(await key.wrap(dataKey, context));
+  for (const passphrase of wrappers.passphrases ?? []) {
     wrapped.push(await wrapWithPassphrase(dataKey, passphrase));
   }
   return wrapped;
 }
 
 /**
- * The data key, by the first of the wrapped keys that something at hand opens: keys (by id) before passphrases (each
- * with each). Errors: `key` when nothing fits, with the key ids wanted and at hand; `integrity` when a key of the right
- * id does not open what it wrapped, when there are more than 16, or when passphrase parameters are out of bounds.
+ * The data key, by the first of the wrapped keys that something at hand opens: keys before passphrases (each with each).
+ * A key that fails does not keep another one from opening it. Errors: `key` when nothing opens it, with what is wanted
+ * and what is at hand; `integrity` when a key does not open what it wrapped, when there are more than 16, or when
+ * passphrase parameters are out of bounds.
  */
-export async function unwrapDataKey(wrappedKeys: readonly WrappedKey[], unlockers: Unlockers): Promise<Secret> {
+export async function unwrapDataKey(
+  wrappedKeys: readonly WrappedKey[],
+  unlockers: Unlockers,
+  context: WrapContext,
+): Promise<Secret> {
   if (wrappedKeys.length > maxWrappedKeys) {
     throw new BackupError(
       'integrity',
       `data key is wrapped ${wrappedKeys.length} times; ${maxWrappedKeys} is the most`,
     );
   }
-  const dataKey = unwrapWithKeys(wrappedKeys, unlockers) ?? (await unwrapWithPassphrases(wrappedKeys, unlockers));
-  if (dataKey === null) throw describeMisfit(wrappedKeys, unlockers);
-  return dataKey;
+  const byKeys = await unwrapWithKeys(wrappedKeys, unlockers, context);
+  const dataKey = byKeys.dataKey ?? (await unwrapWithPassphrases(wrappedKeys, unlockers));
+  if (dataKey !== null) return dataKey;
+  throw describeMisfit({ wrappedKeys, unlockers, failures: byKeys.failures });
 }
 
 async function wrapWithPassphrase(dataKey: Secret, passphrase: Secret): Promise<WrappedKey> {
@@ -63,14 +67,34 @@ async function wrapWithPassphrase(dataKey: Secret, passphrase: Secret): Promise<
   return { provider: 'passphrase', algorithm: 'A256KW', kdf, wrapped: wrapKey(dataKey, key) };
 }
 
-function unwrapWithKeys(wrappedKeys: readonly WrappedKey[], { keys = [] }: Unlockers): Secret | null {
+interface Attempt {
+  readonly dataKey: Secret | null;
+  readonly failures: readonly BackupError[];
+}
+
+async function unwrapWithKeys(
+  wrappedKeys: readonly WrappedKey[],
+  { keys = [] }: Unlockers,
+  context: WrapContext,
+): Promise<Attempt> {
+  const failures: BackupError[] = [];
   for (const wrapped of wrappedKeys) {
-    if (wrapped.provider !== 'key') continue;
-    const key = keys.find((key) => key.keyId === wrapped.keyId);
-    const dataKey = key && unwrapKey(wrapped.wrapped, key.secret);
-    if (dataKey) return dataKey;
+    for (const key of keys) {
+      try {
+        const dataKey = await key.unwrap(wrapped, context);
+        if (dataKey !== null) return { dataKey, failures };
+      } catch (error) {
+        if (!(error instanceof BackupError) || !isKeyFailure(error)) throw error;
+        failures.push(error);
+      }
+    }
   }
-  return null;
+  return { dataKey: null, failures };
+}
+
+/** Another key may still open the backup. */
+function isKeyFailure({ kind }: BackupError): boolean {
+  return kind === 'key' || kind === 'integrity';
 }
 
 async function unwrapWithPassphrases(
@@ -88,24 +112,35 @@ async function unwrapWithPassphrases(
   return null;
 }
 
-function describeMisfit(wrappedKeys: readonly WrappedKey[], { keys = [], passphrases = [] }: Unlockers): BackupError {
-  const wantedIds = wrappedKeys.flatMap((wrapped) => (wrapped.provider === 'key' ? [wrapped.keyId] : []));
-  const heldIds = keys.map((key) => key.keyId);
-  const damagedId = heldIds.find((keyId) => wantedIds.includes(keyId));
-  if (damagedId !== undefined) {
-    return new BackupError('integrity', `wrapped data key is damaged: key ${damagedId} made it but does not open it`);
-  }
+interface Misfit {
+  readonly wrappedKeys: readonly WrappedKey[];
+  readonly unlockers: Unlockers;
+  readonly failures: readonly BackupError[];
+}
+
+/** What a key that knows the wrapped key says of it is worth more than that none fits. */
+function describeMisfit({ wrappedKeys, unlockers, failures }: Misfit): BackupError {
+  const { keys = [], passphrases = [] } = unlockers;
+  const failure = failures.find(({ kind }) => kind === 'integrity') ?? failures[0];
+  if (failure !== undefined) return failure;
   const takesPassphrase = wrappedKeys.some((wrapped) => wrapped.provider === 'passphrase');
-  const wanted = describeUnlockers(wantedIds, takesPassphrase ? 'a passphrase' : '');
-  const held = describeUnlockers(heldIds, passphrases.length > 0 ? 'a passphrase' : '');
+  const wanted = describeAlternatives(wrappedKeys.map(describeWrappedKey));
+  const held = describeAlternatives([...keys.map(({ name }) => name), ...passphrases.map(() => aPassphrase)]);
   const wrong = takesPassphrase && passphrases.length > 0 ? ', and the passphrase is wrong' : '';
   return new BackupError('key', `no key fits: the backup wants ${wanted}; at hand: ${held}${wrong}`, {
     hint: 'Give the key or passphrase that the backup was made with.',
   });
 }
 
-function describeUnlockers(keyIds: readonly string[], passphrase: string): string {
-  const parts = keyIds.length > 0 ? [`key ${keyIds.join(' or ')}`] : [];
-  if (passphrase !== '') parts.push(passphrase);
-  return parts.join(' or ') || 'nothing';
+const aPassphrase = 'a passphrase';
+
+/** Which key opens it, in words. */
+export function describeWrappedKey(wrapped: WrappedKey): string {
+  if (wrapped.provider === 'passphrase') return aPassphrase;
+  const version = wrapped.keyVersion === undefined ? '' : ` (version ${wrapped.keyVersion})`;
+  return `${wrapped.provider === 'key' ? 'key' : wrapped.provider} ${wrapped.keyId}${version}`;
+}
+
+function describeAlternatives(names: readonly string[]): string {
+  return [...new Set(names)].join(' or ') || 'nothing';
 }

@@ -2,7 +2,7 @@ import type { Secret } from '../core/secret.ts';
 import { toKeyId } from './key-id.ts';
 import { parseKeyMaterial } from './key-material.ts';
 import { readSecret } from './read-secret.ts';
-import type { Environment } from './read-secret.ts';
+import type { SecretAccess } from './read-secret.ts';
 import { parseSecretReference } from './secret-reference.ts';
 
 export interface KeyEncryptionKeyRead {
@@ -15,9 +15,9 @@ export interface KeyEncryptionKeyRead {
 }
 
 /** The raw key that a secret reference names. Errors: `config` (the reference), `key` (what it names). */
-export async function readKeyEncryptionKey(referenceText: string, env: Environment): Promise<KeyEncryptionKeyRead> {
+export async function readKeyEncryptionKey(referenceText: string, access: SecretAccess): Promise<KeyEncryptionKeyRead> {
   const reference = parseSecretReference(referenceText);
-  const read = await readSecret(reference, { env });
+  const read = await readSecret(reference, access);
   using text = read.secret;
   const secret = parseKeyMaterial(text, reference.text);
   return { ...read, secret, keyId: toKeyId(secret) };

@@ -18,7 +18,10 @@ interface Reference<Scheme extends string> {
   readonly text: string;
 }
 
-export type SecretReference = Reference<SecretScheme>;
+export interface SecretReference extends Reference<SecretScheme> {
+  /** Whether its source can be asked for a version. */
+  readonly takesVersion: boolean;
+}
 export type WrapperReference = Reference<WrapperScheme>;
 
 interface Grammar {
@@ -68,7 +71,7 @@ const hint = 'Write env:NAME for an environment variable, file:PATH for a file; 
 
 /**
  * `SCHEME:LOCATION`, then `#FIELD` (of a JSON object) and `@VERSION` where the scheme has them; a `#`, `@` or `%` of the
- * location itself is written `%23`, `%40` or `%25` where it could be mistaken. Anything else fails with `config`. People
+ * location itself is written `%23`, `%40` or `%25` (and `/` in a version `%2F`) where it could be mistaken. Anything else fails with `config`. People
  * paste the secret itself where its reference belongs, so no message repeats what was given.
  */
 export function parseSecretReference(text: string): SecretReference {
@@ -95,7 +98,12 @@ function parseReference(text: string): SecretReference | WrapperReference {
   const grammar = grammars[scheme];
   const parts = grammar.isVerbatim === true ? { location: text.slice(colon + 1) } : splitParts(text.slice(colon + 1));
   checkParts(scheme, parts);
-  return { scheme, ...parts, text } as SecretReference | WrapperReference;
+  return { scheme, ...parts, text, takesVersion: grammar.takesVersion };
+}
+
+/** The same secret in a version of the source's own. */
+export function withVersion(reference: SecretReference, version: string): SecretReference {
+  return { ...reference, version, text: `${reference.text}@${version.replace(/[%@#/]/g, encodeURIComponent)}` };
 }
 
 function isScheme(text: string): text is SecretScheme | WrapperScheme {
@@ -122,7 +130,7 @@ function splitParts(rest: string): Parts {
 }
 
 function decode(text: string): string {
-  return text.replace(/%(23|40|25)/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
+  return text.replace(/%(23|25|2F|40)/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
 }
 
 function checkParts(scheme: SecretScheme | WrapperScheme, { location, field, version }: Parts): void {

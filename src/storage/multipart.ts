@@ -131,8 +131,15 @@ class PartRun<Result> {
     while (mustWait()) await Promise.race(this.#sending);
     this.#signal.throwIfAborted();
     this.#heldBytes += sizeBytes;
-    this.#spare = this.#spare.filter((spare) => spare.byteLength === sizeBytes);
+    this.#dropSpares(sizeBytes);
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(sizeBytes);
+  }
+
+  /** Gives back the memory of buffers of another size: the garbage collector would let them pile up for a while. */
+  #dropSpares(sizeBytes: number): void {
+    const fits = (spare: Buffer): boolean => spare.byteLength === sizeBytes;
+    for (const spare of this.#spare) if (!fits(spare)) (spare.buffer as ArrayBuffer).transfer(0);
+    this.#spare = this.#spare.filter(fits);
   }
 
   /** Starts to send `bytes`, which lie in `buffer`; gives the buffer back once they are acknowledged. */

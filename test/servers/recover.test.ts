@@ -9,7 +9,7 @@ import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { canonicalManifestBytes } from '../../src/catalog/seal.ts';
 import { macManifest } from '../../src/crypto/manifest-mac.ts';
-import { dataKey, encryptBytes, identity, key, wrappedKeys } from '../unit/aes-objects.ts';
+import { dataKey, encryptBytes, identity, keySecret, wrappedKeys } from '../unit/aes-objects.ts';
 import { readAesVectors, smallSqlSha256, vectorPath } from '../unit/aes-vectors.ts';
 
 // Any Python from 3.9 with the package `cryptography`; `tink.sh install` makes one.
@@ -40,7 +40,7 @@ async function write(name: string, content: string | Uint8Array): Promise<string
 }
 
 // The key of the helpers wraps under a made-up id; the script computes ids itself.
-const keyFile = await write('key.txt', `${Buffer.from(key.secret.reveal()).toString('hex')}\n`);
+const keyFile = await write('key.txt', `${Buffer.from(keySecret.reveal()).toString('hex')}\n`);
 const dataKeyFile = await write('data-key.txt', Buffer.from(dataKey.reveal()).toString('hex'));
 
 /** Opens bytes as an object with the data key; leaves the output of a success. */

@@ -8,8 +8,9 @@ import { streamOf } from '../../src/core/byte-stream.ts';
 import type { Secret } from '../../src/core/secret.ts';
 import type { WrappedKey } from '../../src/core/wrapped-key.ts';
 import { unwrapDataKey } from '../../src/crypto/data-key.ts';
+import { createRawKey } from '../../src/crypto/raw-key.ts';
 import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts';
-import { dataKey, decryptBytes, encryptBytes, identity } from '../unit/aes-objects.ts';
+import { dataKey, decryptBytes, encryptBytes, identity, wrapContext } from '../unit/aes-objects.ts';
 import { readAesVectors, vectorPath } from '../unit/aes-vectors.ts';
 
 // `tink.sh install` prints what belongs into this variable.
@@ -74,7 +75,7 @@ describe('Tink', () => {
   });
 
   it('opens the frozen objects', async () => {
-    const second = await readKeyEncryptionKey(`file:${vectorPath('second-key.txt')}`, {});
+    const second = createRawKey(await readKeyEncryptionKey(`file:${vectorPath('second-key.txt')}`, { env: {} }));
     const vectors = (await readAesVectors()).filter((vector) => vector.opensWith.includes('second-key.txt'));
     assert.equal(vectors.length, 2);
     for (const vector of vectors) {
@@ -82,7 +83,7 @@ describe('Tink', () => {
       const header = JSON.parse(object.toString('utf8', 12, 12 + object.readUInt32BE(8))) as {
         wrappedKeys: WrappedKey[];
       };
-      const payload = toPayload(object, await unwrapDataKey(header.wrappedKeys, { keys: [second] }));
+      const payload = toPayload(object, await unwrapDataKey(header.wrappedKeys, { keys: [second] }, wrapContext));
       const plaintext = runTink('open', payload, payload.payload);
       assert.equal(createHash('sha256').update(plaintext).digest('hex'), vector.plainSha256);
     }

@@ -80,6 +80,7 @@ describe('AES-256 container', () => {
       segmentBytes: mebibyte,
       compression: { method: 'none' },
       ...identity,
+      label: 'shop',
       wrappedKeys,
     });
     const saltBytes = Buffer.from(String(salt), 'base64');
@@ -109,7 +110,7 @@ describe('AES-256 container', () => {
     const opened = await openAesObject(streamOf(await encryptBytes(Buffer.from('x'))), {
       name: 'file "x.aes"',
       identity,
-      unlock: async (wrapped) => await unwrapDataKey(wrapped, { keys: [key] }),
+      unlock: async (wrapped, context) => await unwrapDataKey(wrapped, { keys: [key] }, context),
     });
     assert.equal(opened.header.objectName, identity.objectName);
     assert.equal((await collect(opened.plaintext, 10)).toString(), 'x');
@@ -127,7 +128,7 @@ describe('AES-256 container', () => {
     }
     const withNothing = openAesObject(source(), {
       name: 'file "x.aes"',
-      unlock: async (wrapped) => await unwrapDataKey(wrapped, {}),
+      unlock: async (wrapped, context) => await unwrapDataKey(wrapped, {}, context),
     });
     await assert.rejects(withNothing, { kind: 'key' });
     assert.ok(isClosed);
@@ -265,7 +266,7 @@ describe('AES-256 container under attack', () => {
     const [wrapped] = wrappedKeys;
     assert.ok(wrapped);
     for (const wrappedKeys of [[], Array.from({ length: 17 }, () => wrapped)]) {
-      assert.throws(() => createAesEncrypter({ dataKey, wrappedKeys, compression }), { kind: 'config' });
+      assert.throws(() => createAesEncrypter({ dataKey, wrappedKeys, compression, label: 'shop' }), { kind: 'config' });
     }
     const badName = { ...identity, objectName: '../x' };
     await assert.rejects(collect(encrypter.encrypt(badName)(streamOf('x')), 10_000), { kind: 'bug' });

@@ -5,15 +5,17 @@ import { Secret } from '../../src/core/secret.ts';
 import { wrappedKeySchema } from '../../src/core/wrapped-key.ts';
 import type { WrappedKey } from '../../src/core/wrapped-key.ts';
 import { createDataKey, unwrapDataKey, wrapDataKey } from '../../src/crypto/data-key.ts';
+import { createRawKey } from '../../src/crypto/raw-key.ts';
 import { unwrapKey, wrapKey } from '../../src/crypto/key-wrap.ts';
 import { derivePassphraseKey } from '../../src/crypto/passphrase-key.ts';
 
-const one = { secret: new Secret(Buffer.alloc(32, 1)), keyId: '1111' };
-const two = { secret: new Secret(Buffer.alloc(32, 2)), keyId: '2222' };
+const one = createRawKey({ secret: new Secret(Buffer.alloc(32, 1)), keyId: '1111' });
+const two = createRawKey({ secret: new Secret(Buffer.alloc(32, 2)), keyId: '2222' });
 const passphrase = Secret.fromText('correct horse battery staple');
+const context = { backupId: '20261123T231405Z-7f3a9c', label: 'shop' };
 const dataKey = createDataKey();
-const wrappedByOne = await wrapDataKey(dataKey, { keys: [one] });
-const wrappedByAll = await wrapDataKey(dataKey, { keys: [one, two], passphrases: [passphrase] });
+const wrappedByOne = await wrapDataKey(dataKey, { keys: [one] }, context);
+const wrappedByAll = await wrapDataKey(dataKey, { keys: [one, two], passphrases: [passphrase] }, context);
 const wrappedByPassphrase = wrappedByAll.slice(2);
 
 describe('data key', () => {
@@ -36,32 +38,39 @@ describe('data key', () => {
   it('comes back by any one of them', async () => {
     const unlockers = [{ keys: [one] }, { keys: [two] }, { passphrases: [passphrase] }, { keys: [two, one] }];
     for (const unlocker of unlockers) {
-      assert.deepEqual((await unwrapDataKey(wrappedByAll, unlocker)).reveal(), dataKey.reveal(), inspect(unlocker));
+      assert.deepEqual(
+        (await unwrapDataKey(wrappedByAll, unlocker, context)).reveal(),
+        dataKey.reveal(),
+        inspect(unlocker),
+      );
     }
   });
 
   it('comes back by the right passphrase among wrong ones', async () => {
     const passphrases = [Secret.fromText('wrong'), passphrase];
-    assert.deepEqual((await unwrapDataKey(wrappedByPassphrase, { passphrases })).reveal(), dataKey.reveal());
+    assert.deepEqual((await unwrapDataKey(wrappedByPassphrase, { passphrases }, context)).reveal(), dataKey.reveal());
   });
 
   it('names the key ids wanted and at hand when no key fits', async () => {
-    await assert.rejects(unwrapDataKey(wrappedByOne, { keys: [two] }), {
+    await assert.rejects(unwrapDataKey(wrappedByOne, { keys: [two] }, context), {
       kind: 'key',
       message: 'no key fits: the backup wants key 1111; at hand: key 2222',
     });
-    await assert.rejects(unwrapDataKey(wrappedByAll, {}), {
+    await assert.rejects(unwrapDataKey(wrappedByAll, {}, context), {
       kind: 'key',
-      message: 'no key fits: the backup wants key 1111 or 2222 or a passphrase; at hand: nothing',
+      message: 'no key fits: the backup wants key 1111 or key 2222 or a passphrase; at hand: nothing',
     });
   });
 
   it('says that a passphrase is wrong, and not what it was', async () => {
-    await assert.rejects(unwrapDataKey(wrappedByPassphrase, { passphrases: [Secret.fromText('hunter2')] }), (error) => {
-      assert.match(String(error), /wants a passphrase; .* the passphrase is wrong$/);
-      assert.doesNotMatch(inspect(error), /hunter2/);
-      return true;
-    });
+    await assert.rejects(
+      unwrapDataKey(wrappedByPassphrase, { passphrases: [Secret.fromText('hunter2')] }, context),
+      (error) => {
+        assert.match(String(error), /wants a passphrase; .* the passphrase is wrong$/);
+        assert.doesNotMatch(inspect(error), /hunter2/);
+        return true;
+      },
+    );
   });
 
   it('tells damage from a wrong key: a key of the right id has to open what it wrapped', async () => {
@@ -70,9 +79,9 @@ describe('data key', () => {
       bytes[5] = (bytes[5] ?? 0) ^ 1;
       return { ...wrapped, wrapped: bytes.toString('base64') };
     });
-    await assert.rejects(unwrapDataKey(damaged, { keys: [one] }), { kind: 'integrity', message: /key 1111/ });
+    await assert.rejects(unwrapDataKey(damaged, { keys: [one] }, context), { kind: 'integrity', message: /key 1111/ });
     const short = wrappedByOne.map((wrapped) => ({ ...wrapped, wrapped: 'AAAA' }));
-    await assert.rejects(unwrapDataKey(short, { keys: [one] }), { kind: 'integrity' });
+    await assert.rejects(unwrapDataKey(short, { keys: [one] }, context), { kind: 'integrity' });
   });
 
   it('does not let a header choose what a passphrase costs', async () => {
@@ -94,7 +103,7 @@ describe('data key', () => {
 
   it('does not try an endless list of wrapped keys', async () => {
     const many = Array.from({ length: 17 }, () => wrappedByPassphrase).flat();
-    await assert.rejects(unwrapDataKey(many, { passphrases: [passphrase] }), {
+    await assert.rejects(unwrapDataKey(many, { passphrases: [passphrase] }, context), {
       kind: 'integrity',
       message: /17 times/,
     });

@@ -7,6 +7,7 @@ import { collect, streamOf } from '../../src/core/byte-stream.ts';
 import { openAesObject } from '../../src/crypto/aes-container.ts';
 import { unwrapDataKey } from '../../src/crypto/data-key.ts';
 import type { Unlockers } from '../../src/crypto/data-key.ts';
+import { createRawKey } from '../../src/crypto/raw-key.ts';
 import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts';
 import { readPassphrase } from '../../src/keys/read-passphrase.ts';
 import { readAesVectors, smallSqlSha256, vectorPath } from './aes-vectors.ts';
@@ -16,8 +17,8 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 async function readUnlocker(name: string): Promise<Unlockers> {
   const reference = `file:${vectorPath(name)}`;
-  if (name.startsWith('passphrase')) return { passphrases: [(await readPassphrase(reference, {})).secret] };
-  return { keys: [await readKeyEncryptionKey(reference, {})] };
+  if (name.startsWith('passphrase')) return { passphrases: [(await readPassphrase(reference, { env: {} })).secret] };
+  return { keys: [createRawKey(await readKeyEncryptionKey(reference, { env: {} }))] };
 }
 
 async function openVector(vector: AesVector, unlockerName: string): Promise<Buffer> {
@@ -26,7 +27,7 @@ async function openVector(vector: AesVector, unlockerName: string): Promise<Buff
   const { header, plaintext } = await openAesObject(streamOf(await readFile(vectorPath(objectName))), {
     name: objectName,
     identity: { objectName, backupId },
-    unlock: async (wrappedKeys) => await unwrapDataKey(wrappedKeys, unlockers),
+    unlock: async (wrappedKeys, context) => await unwrapDataKey(wrappedKeys, unlockers, context),
   });
   assert.deepEqual(header.compression, vector.compression);
   return await collect(plaintext, 8 * 1024 * 1024);

@@ -14,7 +14,7 @@ describe('generating a key file', () => {
   it('writes a key that only its owner may read and that reads back with the same id', async () => {
     const path = join(folder, 'new.key');
     const generated = await generateKeyFile(path, { now });
-    const read = await readKeyEncryptionKey(`file:${path}`, {});
+    const read = await readKeyEncryptionKey(`file:${path}`, { env: {} });
     assert.equal(generated.path, path);
     assert.equal(read.keyId, generated.keyId);
     assert.deepEqual(read.warnings, []);

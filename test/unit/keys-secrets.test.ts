@@ -216,7 +216,7 @@ describe('keys and passphrases by reference', () => {
 
   it('give a key, its id and the warnings', async () => {
     const path = await writeKey('open.key', `${hex}\n`, 0o644);
-    const read = await readKeyEncryptionKey(`file:${path}`, {});
+    const read = await readKeyEncryptionKey(`file:${path}`, { env: {} });
     assert.deepEqual(Buffer.from(read.secret.reveal()).toString('hex'), hex);
     assert.match(read.keyId, /^[0-9a-f]{16}$/);
     assert.equal(read.warnings.length, 1);
@@ -225,7 +225,7 @@ describe('keys and passphrases by reference', () => {
   it('give the same id for the same key, another for another, however it is written', async () => {
     const env = { A: hex, B: Buffer.from(hex, 'hex').toString('base64'), C: '12'.repeat(32) };
     const ids = await Promise.all(
-      ['env:A', 'env:B', 'env:C'].map(async (ref) => (await readKeyEncryptionKey(ref, env)).keyId),
+      ['env:A', 'env:B', 'env:C'].map(async (ref) => (await readKeyEncryptionKey(ref, { env })).keyId),
     );
     assert.equal(ids[0], ids[1]);
     assert.notEqual(ids[0], ids[2]);
@@ -240,12 +240,12 @@ describe('keys and passphrases by reference', () => {
       ['env:B', ' spaces count '],
       ['env:C', 'été'],
     ] as const) {
-      assert.equal((await readPassphrase(ref, env)).secret.revealText(), text);
+      assert.equal((await readPassphrase(ref, { env })).secret.revealText(), text);
     }
   });
 
   it('refuse an empty passphrase', async () => {
-    await assert.rejects(readPassphrase('env:A', { A: '\nsecond line' }), {
+    await assert.rejects(readPassphrase('env:A', { env: { A: '\nsecond line' } }), {
       kind: 'key',
       message: 'passphrase env:A is empty',
     });
