@@ -1,7 +1,7 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Meaning } from '../core/meaning.ts';
 import { isCertificateFault, isNetworkFault } from '../core/network-faults.ts';
-import { denied, meaningByName, meaningsByText, notAws, silent } from './aws-meanings.ts';
+import { denied, failed, meaningByName, meaningsByText, notAws, silent, turnedAway } from './aws-meanings.ts';
 
 /** What the SDK's and Node's errors carry, as far as it is there. */
 interface Failure {
@@ -19,7 +19,7 @@ export function toAwsError(error: unknown, action: string): BackupError {
   return new BackupError(meaning.kind, `cannot ${action}: ${meaning.reason}`, {
     hint: permissionHint(failure, meaning) ?? meaning.hint,
     // The parser's error holds the answer, which may be the secret.
-    cause: meaning === notAws ? undefined : error,
+    cause: failure.name === 'SyntaxError' ? undefined : error,
   });
 }
 
@@ -29,7 +29,8 @@ export function unexpectedAnswer(action: string): BackupError {
 }
 
 function meaningOf(failure: Failure): Meaning {
-  const { name, code, message } = failure;
+  const { name, code, status = 200, message } = failure;
+  if (name === 'SyntaxError') return status >= 500 ? failed : status === 401 || status === 403 ? turnedAway : notAws;
   const said = meaningsByText.find(({ names, text }) => names.test(name) && text.test(message));
   const named = said?.meaning ?? meaningByName.get(name);
   if (named !== undefined) return named;

@@ -21,7 +21,7 @@ const busy: Meaning = {
   reason: 'AWS is overloaded, or the quota of requests is used up',
   hint: 'Try again later.',
 };
-const failed: Meaning = { kind: 'key', reason: 'the service has failed', hint: 'Try again later.' };
+export const failed: Meaning = { kind: 'key', reason: 'the service has failed', hint: 'Try again later.' };
 const pendingDeletion: Meaning = {
   kind: 'key',
   reason: 'the key is scheduled for deletion',
@@ -56,6 +56,12 @@ export const silent: Meaning = {
   kind: 'key',
   reason: 'cannot reach the service: no answer in time',
   hint: 'Check the network, the proxy, the region and the endpoint.',
+};
+/** By an answer that is no JSON: a proxy's, a gateway's or an emulator's. */
+export const turnedAway: Meaning = {
+  kind: 'key',
+  reason: 'the request was refused, without an answer of AWS',
+  hint: 'Check the credentials and their permissions, the proxy and the endpoint.',
 };
 export const notAws: Meaning = {
   kind: 'config',
@@ -154,7 +160,6 @@ export const meaningByName: ReadonlyMap<string, Meaning> = new Map<string, Meani
     TooManyRequestsException: busy,
     LimitExceededException: busy,
     TimeoutError: silent,
-    SyntaxError: notAws,
     UnknownOperationException: notAws,
   }),
 );
