@@ -29,23 +29,31 @@ export function unexpectedAnswer(action: string): BackupError {
 }
 
 function meaningOf(failure: Failure): Meaning {
-  const { name, code, status = 200, message } = failure;
-  if (name === 'SyntaxError') return status >= 500 ? failed : status === 401 || status === 403 ? turnedAway : notAws;
+  const { name, message } = failure;
+  if (name === 'SyntaxError') return meaningOfForeignAnswer(failure);
   const said = meaningsByText.find(({ names, text }) => names.test(name) && text.test(message));
   const named = said?.meaning ?? meaningByName.get(name);
-  if (named !== undefined) return named;
+  return named ?? meaningOfCode(failure) ?? { kind: 'key', reason: textOf(failure) };
+}
+
+/** An answer that is no JSON. */
+function meaningOfForeignAnswer({ status = 200 }: Failure): Meaning {
+  if (status >= 500) return failed;
+  return status === 401 || status === 403 ? turnedAway : notAws;
+}
+
+/** Node's codes for connections that fail. */
+function meaningOfCode(failure: Failure): Meaning | undefined {
+  const { code } = failure;
+  if (code === undefined) return undefined;
   if (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER') return notAws;
-  if (code !== undefined && isNetworkFault(code)) {
-    return { ...silent, reason: `cannot reach the service: ${textOf(failure)}` };
-  }
-  if (code !== undefined && isCertificateFault(code)) {
-    return {
-      kind: 'key',
-      reason: `the certificate of the service is not trusted: ${textOf(failure)}`,
-      hint: 'Give the file of its certificate authority in AWS_CA_BUNDLE, or correct the endpoint.',
-    };
-  }
-  return { kind: 'key', reason: textOf(failure) };
+  if (isNetworkFault(code)) return { ...silent, reason: `cannot reach the service: ${textOf(failure)}` };
+  if (!isCertificateFault(code)) return undefined;
+  return {
+    kind: 'key',
+    reason: `the certificate of the service is not trusted: ${textOf(failure)}`,
+    hint: 'Give the file of its certificate authority in AWS_CA_BUNDLE, or correct the endpoint.',
+  };
 }
 
 /** A refusal says which action it is that the credentials lack. */
