@@ -16,6 +16,7 @@ import { createDataKey } from '../../src/crypto/data-key.ts';
 import { openKeyWrapper } from '../../src/keys/open-key-wrapper.ts';
 import { readSecret, type SecretRead } from '../../src/keys/read-secret.ts';
 import { isSecret, parseKeyReference, parseSecretReference } from '../../src/keys/secret-reference.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
 import {
   checkPermissions,
   makeRestrictedUser,
@@ -298,15 +299,33 @@ describe('permissions on AWS', () => {
 });
 
 describe('the AWS endpoint', () => {
+  const context = { backupId: '20260101T000000Z-aaaaaa', label: 'librelog' };
+  after(() => {
+    process.env['AWS_ENDPOINT_URL'] = motoEndpoint();
+    delete process.env['AWS_ENDPOINT_URL_SECRETS_MANAGER'];
+  });
+
   it('may be given for one service alone', async () => {
     const { name } = await makeSecret('value');
     process.env['AWS_ENDPOINT_URL'] = 'http://127.0.0.1:1';
     process.env['AWS_ENDPOINT_URL_SECRETS_MANAGER'] = motoEndpoint();
-    try {
-      assert.equal(await readText(`aws-sm:${name}`), 'value');
-    } finally {
-      process.env['AWS_ENDPOINT_URL'] = motoEndpoint();
-      delete process.env['AWS_ENDPOINT_URL_SECRETS_MANAGER'];
-    }
+    assert.equal(await readText(`aws-sm:${name}`), 'value');
+    delete process.env['AWS_ENDPOINT_URL_SECRETS_MANAGER'];
+    await assert.rejects(read(`aws-sm:${name}`), { kind: 'key', message: /cannot reach the service: .*ECONNREFUSED/ });
+  });
+
+  it('may break connections, and go away in the middle: then it fails with key, and works again once it is back', async () => {
+    const { arn } = await makeKey();
+    await using proxy = await FaultProxy.start(Number(new URL(motoEndpoint()).port));
+    process.env['AWS_ENDPOINT_URL'] = proxy.endpoint;
+    using wrapper = await openWrapper(arn);
+    using dataKey = createDataKey();
+    proxy.inject(/^POST /, { kind: 'reset', direction: 'down', afterBytes: 20 });
+    const wrapped = await wrapper.wrap(dataKey, context);
+    assert.equal(proxy.happenedFaults, 1);
+    await proxy.suspend();
+    await assert.rejects(wrapper.unwrap(wrapped, context), { kind: 'key', message: /cannot reach the service/ });
+    await proxy.resume();
+    assert.equal(toHex(await wrapper.unwrap(wrapped, context)), toHex(dataKey));
   });
 });

@@ -95,6 +95,13 @@ describe('AWS Secrets Manager', () => {
     assert.equal(double.requests[0]?.sessionToken, 'token');
   });
 
+  it('gets requests signed with the secret access key', async () => {
+    await using double = await startDouble(() => theSecret);
+    process.env['AWS_SECRET_ACCESS_KEY'] = 'wrong';
+    await assert.rejects(read(), { kind: 'key', message: /AWS does not accept the credentials$/ });
+    assert.equal(double.requests.length, 0);
+  });
+
   const failures: [AwsError, RegExp, RegExp?][] = [
     [
       { error: 'ResourceNotFoundException', message: "Secrets Manager can't find the specified secret." },
