@@ -16,8 +16,8 @@ import {
 import { sendJson, type TextAnswer } from './gcp-http.ts';
 import type { Environment } from './read-secret.ts';
 
-/** A call that is throttled or cut off is repeated after growing delays, of some 6 seconds in all at most. */
-const policy: RetryPolicy = { attempts: 6, firstDelayMs: 200, maxDelayMs: 5_000 };
+/** A call that is throttled or cut off is repeated after growing delays, of 3 seconds in all at most, or as the service asks. */
+const policy: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 5_000 };
 const requestTimeoutMs = 10_000;
 const scope = 'https://www.googleapis.com/auth/cloud-platform';
 

@@ -32,11 +32,7 @@ export class GcpRestDouble implements AsyncDisposable {
   readonly requests: RestRequest[] = [];
   /** Answers to give to the next requests instead; `hang` gives half an answer. */
   readonly failures: (RestAnswer | 'hang' | 'cut')[] = [];
-  /** How many requests are being answered, and how many were at the most. */
-  mostInFlight = 0;
-  /** Kept back for as long. */
-  delayMs = 0;
-  #inFlight = 0;
+  #port = 0;
   #publicKey: KeyObject | undefined;
   readonly #server: Server;
 
@@ -50,12 +46,13 @@ export class GcpRestDouble implements AsyncDisposable {
     const double = new GcpRestDouble(folder, handle);
     double.#server.listen(0, '127.0.0.1');
     await once(double.#server, 'listening');
+    double.#port = (double.#server.address() as AddressInfo).port;
     await double.#writeKeyFile();
     return double;
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.#port}`;
   }
 
   /** The account is known no more. */
@@ -90,8 +87,6 @@ export class GcpRestDouble implements AsyncDisposable {
     response: ServerResponse,
     handle: (request: RestRequest) => RestAnswer,
   ): Promise<void> {
-    this.mostInFlight = Math.max(this.mostInFlight, ++this.#inFlight);
-    response.on('close', () => this.#inFlight--);
     const chunks: Buffer[] = [];
     for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk);
     const answer = this.#answer(incoming, Buffer.concat(chunks), handle);
@@ -102,10 +97,8 @@ export class GcpRestDouble implements AsyncDisposable {
       return;
     }
     const { status, body, headers } = answer;
-    setTimeout(() => {
-      const text = typeof body === 'string' ? body : JSON.stringify(body);
-      response.writeHead(status, { 'content-type': 'application/json; charset=UTF-8', ...headers }).end(text);
-    }, this.delayMs);
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    response.writeHead(status, { 'content-type': 'application/json; charset=UTF-8', ...headers }).end(text);
   }
 
   #answer(
