@@ -63,20 +63,23 @@ export class GcpKmsDouble implements AsyncDisposable {
     )?.groups ?? {};
     const fields = requestFields[verb];
     if (method !== 'POST' || fields === undefined) return { status: 404, body: '<html>Not Found</html>' };
-    const unknown = Object.keys(body).find((field) => !fields.includes(field));
-    if (unknown !== undefined) return googleError('INVALID_ARGUMENT', `Unknown name "${unknown}": Cannot find field.`);
-    if (!this.isPermitted)
-      return googleError('PERMISSION_DENIED', `Permission denied on resource '${name}' (or it may not exist).`);
-    if (name !== this.keyName) return googleError('NOT_FOUND', `CryptoKey ${name} not found.`);
-    const wrong = fields.find((field) => `${field}Crc32c` in body && !fitsChecksum(body, field));
-    if (wrong !== undefined) {
-      return googleError(
-        'INVALID_ARGUMENT',
-        `The checksum in field ${wrong}_crc32c did not match the data in field ${wrong}.`,
-      );
-    }
+    const refusal = this.#problemOf(name, body, fields);
+    if (refusal !== undefined) return refusal;
     if (verb === 'encrypt') return this.#encrypt(body, version === undefined ? this.versions.length : Number(version));
     return version === undefined ? this.#decrypt(body) : googleError('INVALID_ARGUMENT', 'name is not a CryptoKey.');
+  }
+
+  #problemOf(name: string, body: RestRequest['body'], fields: readonly string[]): RestAnswer | undefined {
+    const unknown = Object.keys(body).find((field) => !fields.includes(field));
+    if (unknown !== undefined) return googleError('INVALID_ARGUMENT', `Unknown name "${unknown}": Cannot find field.`);
+    if (!this.isPermitted) {
+      return googleError('PERMISSION_DENIED', `Permission denied on resource '${name}' (or it may not exist).`);
+    }
+    if (name !== this.keyName) return googleError('NOT_FOUND', `CryptoKey ${name} not found.`);
+    const wrong = fields.find((field) => `${field}Crc32c` in body && !fitsChecksum(body, field));
+    if (wrong === undefined) return undefined;
+    const text = `The checksum in field ${wrong}_crc32c did not match the data in field ${wrong}.`;
+    return googleError('INVALID_ARGUMENT', text);
   }
 
   #encrypt(body: RestRequest['body'], version: number): RestAnswer {

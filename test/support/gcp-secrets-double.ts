@@ -45,12 +45,16 @@ export class GcpSecretsDouble implements AsyncDisposable {
         `Permission 'secretmanager.versions.access' denied for resource 'projects/test-project/secrets/${secret}' (or it may not exist).`,
       );
     }
+    return this.#access(secret, version);
+  }
+
+  #access(secret: string, version: string): RestAnswer {
+    const parent = `projects/123456/secrets/${secret}`;
     const versions = this.secrets.get(secret) ?? [];
+    if (versions.length === 0) return googleError('NOT_FOUND', `Secret [${parent}] not found or has no versions.`);
     const number = version === 'latest' ? versions.length : Number(version);
-    const name = `projects/123456/secrets/${secret}/versions/${number}`;
+    const name = `${parent}/versions/${number}`;
     const found = versions[number - 1];
-    if (versions.length === 0)
-      return googleError('NOT_FOUND', `Secret [projects/123456/secrets/${secret}] not found or has no versions.`);
     if (found === undefined) return googleError('NOT_FOUND', `Secret Version [${name}] not found.`);
     if (found.state !== 'ENABLED') {
       return googleError('FAILED_PRECONDITION', `Secret Version [${name}] is in ${found.state} state.`);
