@@ -15,6 +15,7 @@ import {
 } from './gcp-errors.ts';
 import { sendJson, type TextAnswer } from './gcp-http.ts';
 import type { Environment } from './read-secret.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /** A call that is throttled or cut off is repeated after growing delays, of 3 seconds in all at most, or as the service asks. */
 const policy: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 5_000 };
@@ -131,18 +132,4 @@ function createAuthorizer(endpoint: string, agent: HttpsAgent): Authorizer {
       return {};
     }
   };
-}
-
-/** The library's look for credentials cannot be cut off; it is left to itself. */
-async function untilAborted<T>(pending: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await pending;
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort);
-  try {
-    return await Promise.race([pending, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -10,6 +10,7 @@ import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
 export type KeyWrapperOpener = (reference: WrapperReference, access: SecretAccess) => Promise<KeyWrapper>;
 
 const openers = {
+  'azure-key': async () => (await import('./azure-key-wrapper.ts')).openAzureKey,
   'gcp-kms': async () => (await import('./gcp-kms-wrapper.ts')).openGcpKms,
 } as const satisfies Partial<Record<WrapperScheme, () => Promise<KeyWrapperOpener>>>;
 

@@ -31,6 +31,7 @@ export type SecretSource = (reference: SecretReference, access: SecretAccess) =>
 const sources = {
   env: async () => (await import('./env-source.ts')).readVariable,
   file: async () => (await import('./file-source.ts')).readSecretFile,
+  'azure-kv': async () => (await import('./azure-secret-source.ts')).readAzureSecret,
   'gcp-sm': async () => (await import('./gcp-secret-source.ts')).readGcpSecret,
 } as const satisfies Partial<Record<SecretScheme, () => Promise<SecretSource>>>;
 
