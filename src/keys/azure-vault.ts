@@ -1,4 +1,5 @@
 import { DefaultAzureCredential, type TokenCredential } from '@azure/identity';
+import type { SecretClientOptions } from '@azure/keyvault-secrets';
 import { assertProxies } from '../core/http-proxy.ts';
 import type { Meaning } from '../core/meaning.ts';
 import { withRetries, type RetryPolicy } from '../core/retry.ts';
@@ -12,11 +13,12 @@ const policy: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 5_000 
 const timeoutMs = 20_000;
 
 /** The options that the SDK's clients of a vault have in common. */
-export interface VaultClientOptions {
-  readonly retryOptions: { readonly maxRetries: 0 };
-  readonly redirectOptions: { readonly maxRetries: 0 };
-  readonly disableChallengeResourceVerification: boolean;
-}
+export type VaultClientOptions = Pick<
+  SecretClientOptions,
+  'additionalPolicies' | 'disableChallengeResourceVerification' | 'redirectOptions' | 'retryOptions'
+>;
+
+type AdditionalPolicy = NonNullable<SecretClientOptions['additionalPolicies']>[number]['policy'];
 
 export interface VaultCall<Result> {
   /** The end of `cannot …`. */
@@ -48,6 +50,7 @@ export class AzureVault {
       redirectOptions: { maxRetries: 0 },
       // An emulator on this machine asks for tokens of Azure's own hosts; any other host that does so is an impostor.
       disableChallengeResourceVerification: isLoopback(new URL(this.url).hostname),
+      additionalPolicies: [{ policy: fillEmptyRefusal, position: 'perRetry' }],
     };
     this.#signal = signal;
   }
@@ -67,6 +70,15 @@ export class AzureVault {
     }
   }
 }
+
+/** For a refusal without a body, such as a gateway's, the SDK has only a `TypeError`, which does not tell the status. */
+const fillEmptyRefusal: AdditionalPolicy = {
+  name: 'fillEmptyRefusal',
+  sendRequest: async (request, next) => {
+    const response = await next(request);
+    return response.status >= 400 && !response.bodyAsText ? { ...response, bodyAsText: '{}' } : response;
+  },
+};
 
 async function attempt<Result>(
   request: VaultCall<Result>['request'],
