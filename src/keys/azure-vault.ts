@@ -1,5 +1,6 @@
 import { DefaultAzureCredential, type TokenCredential } from '@azure/identity';
 import type { SecretClientOptions } from '@azure/keyvault-secrets';
+import { BackupError, describeError } from '../core/backup-error.ts';
 import { assertProxies } from '../core/http-proxy.ts';
 import type { Meaning } from '../core/meaning.ts';
 import { withRetries, type RetryPolicy } from '../core/retry.ts';
@@ -38,13 +39,13 @@ export class AzureVault {
   readonly clientOptions: VaultClientOptions;
   readonly #signal: AbortSignal | undefined;
 
-  /** `location` is VAULT/NAME. Errors: `config` (proxies). */
+  /** `location` is VAULT/NAME. Errors: `config` (vault, proxies, settings of the identity). */
   constructor(location: string, { env, signal }: SecretAccess) {
     assertProxies(env);
     const [vault = '', itemName = ''] = location.split('/');
     this.url = toVaultUrl(vault);
     this.itemName = itemName;
-    this.credential = new DefaultAzureCredential();
+    this.credential = createCredential();
     this.clientOptions = {
       retryOptions: { maxRetries: 0 },
       redirectOptions: { maxRetries: 0 },
@@ -96,7 +97,22 @@ async function attempt<Result>(
 
 /** A short name is a vault of the public cloud; a name with a dot or a port is a whole host. */
 function toVaultUrl(vault: string): string {
-  return /[.:]/.test(vault) ? `https://${vault}` : `https://${vault}.vault.azure.net`;
+  const url = /[.:]/.test(vault) ? `https://${vault}` : `https://${vault}.vault.azure.net`;
+  if (URL.canParse(url)) return url;
+  throw new BackupError('config', `"${vault}" is not the name or the host of an Azure Key Vault`, {
+    hint: 'Write the name of the vault, or its host with or without a port.',
+  });
+}
+
+function createCredential(): TokenCredential {
+  try {
+    return new DefaultAzureCredential();
+  } catch (error) {
+    throw new BackupError('config', `cannot look for an Azure identity: ${describeError(error)}`, {
+      hint: 'Correct the AZURE_ variables of the environment.',
+      cause: error,
+    });
+  }
 }
 
 function isLoopback(hostname: string): boolean {

@@ -110,6 +110,20 @@ describe('a secret of Azure Key Vault', () => {
     await assertFails(read('aes'), { kind: 'key', message: /certificate .* not trusted/, hint: /NODE_EXTRA_CA_CERTS/ });
   });
 
+  it('says config for a vault or for settings that cannot be', async () => {
+    const odd = readSecret(parseSecretReference('azure-kv:safe:x/aes'), { env: {} });
+    await assertFails(odd, { kind: 'config', message: /"safe:x" is not the name or the host/ });
+    const proxied = read('aes', { env: { HTTPS_PROXY: 'user:word@proxy' } });
+    await assertFails(proxied, { kind: 'config', message: /HTTPS_PROXY is not the address/ }, ['word']);
+    process.env['AZURE_TOKEN_CREDENTIALS'] = 'Guess';
+    const settings = { kind: 'config', message: /cannot look for an Azure identity: .*AZURE_TOKEN_CREDENTIALS/ };
+    try {
+      await assertFails(read('aes'), settings);
+    } finally {
+      process.env['AZURE_TOKEN_CREDENTIALS'] = 'ManagedIdentityCredential';
+    }
+  });
+
   it('is given up at once when the signal says so', async () => {
     const reason = new Error('interrupted');
     await assert.rejects(read('aes', { signal: AbortSignal.abort(reason) }), (error) => error === reason);
