@@ -11,6 +11,8 @@ export type KeyWrapperOpener = (reference: WrapperReference, access: SecretAcces
 
 const openers = {
   'aws-kms': async () => (await import('./aws-kms-wrapper.ts')).openAwsKms,
+  'azure-key': async () => (await import('./azure-key-wrapper.ts')).openAzureKey,
+  'gcp-kms': async () => (await import('./gcp-kms-wrapper.ts')).openGcpKms,
 } as const satisfies Partial<Record<WrapperScheme, () => Promise<KeyWrapperOpener>>>;
 
 /** The key that never leaves its service and that `reference` names. Errors: `config`; those of `KeyWrapper` come later. */

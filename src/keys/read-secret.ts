@@ -32,6 +32,8 @@ const sources = {
   env: async () => (await import('./env-source.ts')).readVariable,
   file: async () => (await import('./file-source.ts')).readSecretFile,
   'aws-sm': async () => (await import('./aws-secret-source.ts')).readAwsSecret,
+  'azure-kv': async () => (await import('./azure-secret-source.ts')).readAzureSecret,
+  'gcp-sm': async () => (await import('./gcp-secret-source.ts')).readGcpSecret,
 } as const satisfies Partial<Record<SecretScheme, () => Promise<SecretSource>>>;
 
 /**

@@ -1,0 +1,247 @@
+import { execFileSync } from 'node:child_process';
+import {
+  constants,
+  createCipheriv,
+  createDecipheriv,
+  generateKeyPairSync,
+  privateDecrypt,
+  publicEncrypt,
+  randomBytes,
+  randomUUID,
+  type KeyObject,
+} from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+
+interface Version {
+  readonly id: string;
+  isEnabled: boolean;
+  /** Seconds since 1970. */
+  expires?: number;
+}
+
+export interface SecretVersion extends Version {
+  readonly value: string;
+}
+
+export interface KeyVersion extends Version {
+  readonly type: 'RSA' | 'RSA-HSM' | 'oct-HSM' | 'EC';
+  readonly secret: { readonly publicKey: KeyObject; readonly privateKey: KeyObject } | Buffer;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * One Azure Key Vault (REST reference, "Get Secret", "Get Key", "Wrap Key", "Unwrap Key"), over TLS with a certificate of
+ * its own. It asks whoever comes without a known token for one of `resource`, as "Authentication, requests and responses"
+ * says, and wraps for real: RSA-OAEP with SHA-256, and AES Key Wrap.
+ */
+export class AzureVaultDouble implements AsyncDisposable {
+  readonly tokens = new Set<string>();
+  readonly secrets = new Map<string, SecretVersion[]>();
+  readonly keys = new Map<string, KeyVersion[]>();
+  /** PEM file of the authority to trust. */
+  readonly caFile: string;
+  /** Requests with a known token: `GET /secrets/x/`, without the query. */
+  readonly requests: string[] = [];
+  /** Answers to give to the next requests with a token instead; `hang` gives half an answer. */
+  readonly failures: (Answer | 'hang' | 'cut')[] = [];
+  isPermitted = true;
+  resource = 'https://vault.azure.net';
+  #port = 0;
+  readonly #server: Server;
+
+  private constructor(folder: string) {
+    const name = randomUUID();
+    this.caFile = join(folder, `vault-${name}.crt`);
+    const keyFile = join(folder, `vault-${name}.key`);
+    makeCertificate(keyFile, this.caFile);
+    const tls = { key: readFileSync(keyFile), cert: readFileSync(this.caFile) };
+    this.#server = createServer(tls, (request, response) => void this.#serve(request, response));
+  }
+
+  /** Keeps its files in `folder`, whose owner removes them. */
+  static async start(folder: string): Promise<AzureVaultDouble> {
+    const double = new AzureVaultDouble(folder);
+    double.#server.listen(0, '127.0.0.1');
+    await once(double.#server, 'listening');
+    double.#port = (double.#server.address() as AddressInfo).port;
+    return double;
+  }
+
+  /** As it stands in a reference. */
+  get host(): string {
+    return `localhost:${this.#port}`;
+  }
+
+  addSecret(name: string, value: string): SecretVersion {
+    const version = { id: newId(), isEnabled: true, value };
+    this.secrets.set(name, [...(this.secrets.get(name) ?? []), version]);
+    return version;
+  }
+
+  addKey(name: string, type: KeyVersion['type']): KeyVersion {
+    const secret = type === 'oct-HSM' ? randomBytes(32) : generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const version = { id: newId(), isEnabled: true, type, secret };
+    this.keys.set(name, [...(this.keys.get(name) ?? []), version]);
+    return version;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#server.listening) return;
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk);
+    const answer = this.#answer(incoming, Buffer.concat(chunks));
+    if (answer === 'cut') return void response.destroy();
+    if (answer === 'hang') {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
+      response.write('{');
+      return;
+    }
+    const { status, body, headers } = answer;
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers }).end(text);
+  }
+
+  #answer({ method = '', url = '', headers }: IncomingMessage, bytes: Buffer): Answer | 'hang' | 'cut' {
+    if (!this.tokens.has((headers.authorization ?? '').replace(/^Bearer /, ''))) return this.#challenge();
+    const { pathname, searchParams } = new URL(url, 'https://localhost');
+    this.requests.push(`${method} ${pathname}`);
+    const failure = this.failures.shift();
+    if (failure !== undefined) return failure;
+    return (
+      this.#refusalOf(searchParams) ?? this.#handle({ method, pathname, type: headers['content-type'] ?? '' }, bytes)
+    );
+  }
+
+  #refusalOf(query: URLSearchParams): Answer | undefined {
+    if (!/^(\d{4}-\d\d-\d\d|7\.\d)$/.test(query.get('api-version') ?? '')) {
+      return vaultError(400, 'BadParameter', 'The specified api-version is not supported.');
+    }
+    return this.isPermitted ? undefined : forbidden('ForbiddenByRbac', 'The caller is not authorized.');
+  }
+
+  #handle(request: { method: string; pathname: string; type: string }, bytes: Buffer): Answer {
+    const [, kind = '', name = '', id = '', verb = ''] = request.pathname.split('/');
+    const what = `${request.method} ${kind}`;
+    if (what === 'GET secrets') return this.#getSecret(name, id);
+    if (what === 'GET keys') return this.#getKey(name, id);
+    const isOperation = what === 'POST keys' && request.type.startsWith('application/json');
+    return isOperation ? this.#operate({ name, id, verb }, bytes) : { status: 404, body: '<html>Not Found</html>' };
+  }
+
+  #challenge(): Answer {
+    const authenticate = `Bearer authorization="https://login.microsoftonline.com/${randomUUID()}", resource="${this.resource}"`;
+    const refusal = vaultError(401, 'Unauthorized', 'AKV10000: Request is missing a Bearer or PoP token.');
+    return { ...refusal, headers: { 'www-authenticate': authenticate } };
+  }
+
+  #getSecret(name: string, id: string): Answer {
+    const version = find(this.secrets.get(name), id);
+    if (version === undefined) {
+      return vaultError(
+        404,
+        'SecretNotFound',
+        `A secret with (name/id) ${name}/${id} was not found in this key vault.`,
+      );
+    }
+    if (!version.isEnabled) {
+      return forbidden('SecretDisabled', 'Operation get is not allowed on a disabled secret.');
+    }
+    const url = `https://${this.host}/secrets/${name}/${version.id}`;
+    return { status: 200, body: { value: version.value, id: url, attributes: attributesOf(version) } };
+  }
+
+  #getKey(name: string, id: string): Answer {
+    const version = find(this.keys.get(name), id);
+    if (version === undefined) return keyNotFound(name, id);
+    const kid = `https://${this.host}/keys/${name}/${version.id}`;
+    const key = { kid, kty: version.type, key_ops: ['wrapKey', 'unwrapKey'] };
+    return { status: 200, body: { key, attributes: attributesOf(version) } };
+  }
+
+  #operate({ name, id, verb }: { name: string; id: string; verb: string }, bytes: Buffer): Answer {
+    const version = find(this.keys.get(name), id);
+    if (version === undefined) return keyNotFound(name, id);
+    if (!version.isEnabled) {
+      return forbidden('KeyDisabled', `Operation ${verb} is not allowed on a disabled key.`);
+    }
+    const hasExpired = version.expires !== undefined && version.expires * 1000 < Date.now();
+    if (verb === 'wrapkey' && hasExpired) {
+      return vaultError(403, 'Forbidden', 'Operation wrapKey is not allowed on an expired key.');
+    }
+    const { alg, value } = JSON.parse(bytes.toString('utf8')) as { alg?: string; value?: string };
+    const wanted = version.type === 'oct-HSM' ? 'A256KW' : 'RSA-OAEP-256';
+    if (alg !== wanted || version.type === 'EC') {
+      return vaultError(400, 'BadParameter', `Key type ${version.type} does not support algorithm ${alg}.`);
+    }
+    try {
+      const result = transform(version.secret, verb, Buffer.from(value ?? '', 'base64url')).toString('base64url');
+      return { status: 200, body: { kid: `https://${this.host}/keys/${name}/${version.id}`, value: result } };
+    } catch {
+      return vaultError(400, 'BadParameter', 'Error occurred while decoding OAEP padding.');
+    }
+  }
+}
+
+function transform(secret: KeyVersion['secret'], verb: string, bytes: Buffer): Buffer {
+  if (Buffer.isBuffer(secret)) {
+    // RFC 3394 section 2.2.3.1.
+    const iv = Buffer.alloc(8, 0xa6);
+    const cipher =
+      verb === 'wrapkey'
+        ? createCipheriv('id-aes256-wrap', secret, iv)
+        : createDecipheriv('id-aes256-wrap', secret, iv);
+    return Buffer.concat([cipher.update(bytes), cipher.final()]);
+  }
+  const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' };
+  return verb === 'wrapkey'
+    ? publicEncrypt({ key: secret.publicKey, ...padding }, bytes)
+    : privateDecrypt({ key: secret.privateKey, ...padding }, bytes);
+}
+
+function find<V extends Version>(versions: readonly V[] | undefined, id: string): V | undefined {
+  return id === '' ? versions?.at(-1) : versions?.find((version) => version.id === id);
+}
+
+function attributesOf({ isEnabled, expires }: Version): object {
+  return { enabled: isEnabled, ...(expires !== undefined && { exp: expires }), recoveryLevel: 'Recoverable' };
+}
+
+function keyNotFound(name: string, id: string): Answer {
+  return vaultError(404, 'KeyNotFound', `A key with (name/id) ${name}/${id} was not found in this key vault.`);
+}
+
+/** "Azure Key Vault REST API error codes": one error in all, with an inner code for what is forbidden. */
+export function vaultError(status: number, code: string, message: string): Answer {
+  return { status, body: { error: { code, message } } };
+}
+
+function forbidden(inner: string, message: string): Answer {
+  return { status: 403, body: { error: { code: 'Forbidden', message, innererror: { code: inner } } } };
+}
+
+function newId(): string {
+  return randomUUID().replaceAll('-', '');
+}
+
+function makeCertificate(keyFile: string, certificateFile: string): void {
+  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  const files = ['-keyout', keyFile, '-out', certificateFile];
+  const kind = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  execFileSync('openssl', [...kind, ...files, ...names], { stdio: 'ignore' });
+}
