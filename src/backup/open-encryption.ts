@@ -48,8 +48,8 @@ export interface BackupEncryption extends Disposable {
 }
 
 /**
- * Reads and checks every key, before anything else happens. Errors: `usage` (no key given), `config` (a reference),
- * `key` (what it names).
+ * Checks what was given before anything else happens; AES keys are read when a backup begins, all others at once. Errors:
+ * `usage` (no key given), `config` (a reference), `key` (what it names).
  */
 export async function prepareEncryption(
   request: EncryptionRequest,

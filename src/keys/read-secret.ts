@@ -54,5 +54,7 @@ async function openSource({ scheme }: SecretReference): Promise<SecretSource> {
     sources as Partial<Record<SecretScheme, () => Promise<SecretSource>>>
   )[scheme];
   if (open !== undefined) return await open();
-  throw new BackupError('config', `secret references of scheme "${scheme}:" are not supported by this version`);
+  throw new BackupError('config', `secret references of scheme "${scheme}:" are not supported by this version`, {
+    hint: 'Keep the secret in a place that docs/keys.md names.',
+  });
 }

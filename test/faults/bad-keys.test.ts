@@ -148,7 +148,7 @@ describe('an AES key', () => {
     'file:folder': { code: 30, message: /^cannot read secret file:folder: it is a folder$/, hint: null },
     'env:MISSING': { code: 30, message: /env:MISSING: there is no such environment variable$/, hint: null },
     'env:not-a-name': { code: 3, message: /variable name/ },
-    'file:': { code: 3, message: /has no path/ },
+    'file:': { code: 3, message: /names nothing/ },
     'vault:secret/backup#key': { code: 3, message: /"vault:" are not supported by this version/ },
   };
   for (const [reference, expected] of Object.entries(references)) {
