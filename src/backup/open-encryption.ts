@@ -90,7 +90,7 @@ async function beginAes({ wrappers, compression, backup }: AesBeginning): Promis
   const { createAesEncrypter } = await import('../crypto/aes-container.ts');
   const { macManifest } = await import('../crypto/manifest-mac.ts');
   const dataKey = createDataKey();
-  const wrappedKeys = await wrapDataKey(dataKey, wrappers, { backupId: backup.backupId, label: backup.label });
+  const wrappedKeys = await wrapDataKey(dataKey, wrappers, backup);
   return {
     encrypter: createAesEncrypter({ dataKey, wrappedKeys, compression, label: backup.label }),
     seal: async (manifest) => ({

@@ -1,7 +1,7 @@
 import { BackupError } from '../core/backup-error.ts';
 import type { KeyWrapper } from '../core/key-wrapper.ts';
-import { unwrapWithRawKey, wrapWithRawKey } from '../crypto/raw-key.ts';
-import { readKeyEncryptionKey, type KeyEncryptionKeyRead } from '../keys/read-key-encryption-key.ts';
+import { createRawKey } from '../crypto/raw-key.ts';
+import { readKeyEncryptionKey } from '../keys/read-key-encryption-key.ts';
 import { isSecret, parseKeyReference, withVersion, type SecretReference } from '../keys/secret-reference.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
@@ -18,8 +18,8 @@ export async function openKey(text: string, context: UseCaseContext): Promise<Ke
 
 /** A raw key in a secret, of which the source may keep several versions: each is read once. */
 function createSecretKey(reference: SecretReference, context: UseCaseContext): KeyWrapper {
-  const reads = new Map<string, Promise<KeyEncryptionKeyRead>>();
-  const read = async (version?: string): Promise<KeyEncryptionKeyRead> => {
+  const reads = new Map<string, Promise<KeyWrapper>>();
+  const read = async (version?: string): Promise<KeyWrapper> => {
     const wanted = version === undefined ? reference : withVersion(reference, version);
     const started = reads.get(wanted.text) ?? readAndWarn(wanted, context);
     reads.set(wanted.text, started);
@@ -27,17 +27,18 @@ function createSecretKey(reference: SecretReference, context: UseCaseContext): K
   };
   return {
     name: reference.text,
-    wrap: async (dataKey) => wrapWithRawKey(dataKey, await read()),
-    unwrap: async (wrapped) => {
+    wrap: async (dataKey, backup) => await (await read()).wrap(dataKey, backup),
+    unwrap: async (wrapped, backup) => {
       if (wrapped.provider !== 'key') return null;
-      return await firstThatOpens(toCandidates(reference, wrapped.keyVersion), async (version) =>
-        unwrapWithRawKey(wrapped, await read(version)),
-      );
+      return await firstThatOpens(toCandidates(reference, wrapped.keyVersion), async (version) => {
+        const key = await read(version);
+        return await key.unwrap(wrapped, backup);
+      });
     },
     [Symbol.dispose]: () => {
       for (const started of reads.values()) {
         void started.then(
-          ({ secret }) => secret[Symbol.dispose](),
+          (key) => key[Symbol.dispose](),
           () => {},
         );
       }
@@ -45,10 +46,10 @@ function createSecretKey(reference: SecretReference, context: UseCaseContext): K
   };
 }
 
-async function readAndWarn(reference: SecretReference, context: UseCaseContext): Promise<KeyEncryptionKeyRead> {
+async function readAndWarn(reference: SecretReference, context: UseCaseContext): Promise<KeyWrapper> {
   const read = await readKeyEncryptionKey(reference.text, context);
   warnAll(context, read.warnings);
-  return read;
+  return createRawKey(read);
 }
 
 /**

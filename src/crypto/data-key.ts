@@ -135,7 +135,7 @@ function describeMisfit({ wrappedKeys, unlockers, failures }: Misfit): BackupErr
 const aPassphrase = 'a passphrase';
 
 /** Which key opens it, in words. */
-export function describeWrappedKey(wrapped: WrappedKey): string {
+function describeWrappedKey(wrapped: WrappedKey): string {
   if (wrapped.provider === 'passphrase') return aPassphrase;
   const version = wrapped.keyVersion === undefined ? '' : ` (version ${wrapped.keyVersion})`;
   return `${wrapped.provider === 'key' ? 'key' : wrapped.provider} ${wrapped.keyId}${version}`;

@@ -32,7 +32,7 @@ install() {
 }
 
 start() {
-  local dir=$1 port=${2:-} key attempt
+  local dir=$1 port=${2:-} key
   [ -s "$main" ] || fail 'it is not installed: run azurite.sh install'
   [ ! -e "$dir" ] || fail "$dir exists"
   mkdir -p -m 0700 "$dir"
@@ -43,15 +43,7 @@ start() {
   AZURITE_ACCOUNTS="$account:$key" setsid "$(node_binary)" "$main" --blobHost 127.0.0.1 --blobPort "$port" --silent \
     --skipApiVersionCheck --disableTelemetry --location "$dir" </dev/null >"$dir/azurite.log" 2>&1 &
   echo $! >"$dir/pid"
-  for attempt in $(seq 300); do
-    if answers "$port"; then break; fi
-    sleep 0.1
-  done
-  if ! answers "$port"; then
-    tail -n 20 "$dir/azurite.log" >&2
-    stop "$dir"
-    fail 'it did not come up'
-  fi
+  await_server "$dir" "$port" 300 "$dir/azurite.log"
 
   cat <<EXPORTS
 export LIBRELOG_TEST_AZURE_ENDPOINT=http://127.0.0.1:$port/$account
@@ -61,16 +53,7 @@ EXPORTS
 }
 
 stop() {
-  local dir
-  [ -s "$1/pid" ] || fail "$1 was not made by start"
-  dir=$(cd "$1" && pwd)
-  end_process "$dir/pid" "$dir"
-  rm -rf "$dir"
+  stop_one "$1"
 }
 
-case "${1:-}" in
-  install) install ;;
-  start) start "${2:?DIR is missing}" "${3:-}" ;;
-  stop) stop "${2:?DIR is missing}" ;;
-  *) fail 'usage: azurite.sh install | start DIR [PORT] | stop DIR' ;;
-esac
+dispatch "$@"

@@ -35,3 +35,36 @@ end_process() {
   # Nothing may be written into its folder while that is removed.
   while grep -qa -- "$2" "/proc/$pid/cmdline" 2>/dev/null; do sleep 0.05; done
 }
+
+# Waits until the server of folder $1 answers at port $2, for $3 tenths of a second; else shows the end of its log $4 and
+# fails with nothing left. The script's own `stop` takes the folder.
+await_server() {
+  local dir=$1 port=$2 tenths=$3 log=$4 attempt
+  for attempt in $(seq "$tenths"); do
+    if answers "$port"; then return; fi
+    sleep 0.1
+  done
+  tail -n 20 "$log" >&2
+  stop "$dir"
+  fail 'it did not come up'
+}
+
+# Stops the one server of folder $1, whose process id is in the file pid and whose command line has $2 in it, or the
+# folder's path by default; then removes the folder.
+stop_one() {
+  local dir
+  [ -s "$1/pid" ] || fail "$1 was not made by start"
+  dir=$(cd "$1" && pwd)
+  end_process "$dir/pid" "${2:-$dir}"
+  rm -rf "$dir"
+}
+
+# Does what the command line of a script with one server asks for.
+dispatch() {
+  case "${1:-}" in
+    install) install ;;
+    start) start "${2:?DIR is missing}" "${3:-}" ;;
+    stop) stop "${2:?DIR is missing}" ;;
+    *) fail "usage: $(basename "$0") install | start DIR [PORT] | stop DIR" ;;
+  esac
+}

@@ -18,7 +18,7 @@ install() {
 }
 
 start() {
-  local dir=$1 port=${2:-} attempt
+  local dir=$1 port=${2:-}
   [ -x "$bin/fake-gcs-server" ] || fail 'it is not installed: run fake-gcs.sh install'
   [ ! -e "$dir" ] || fail "$dir exists"
   mkdir -p -m 0700 "$dir/data"
@@ -27,29 +27,12 @@ start() {
   setsid "$bin/fake-gcs-server" -backend memory -scheme http -host 127.0.0.1 -port "$port" -log-level warn \
     -external-url "http://127.0.0.1:$port" -data "$dir/data" </dev/null >"$dir/fake-gcs.log" 2>&1 &
   echo $! >"$dir/pid"
-  for attempt in $(seq 100); do
-    if answers "$port"; then break; fi
-    sleep 0.1
-  done
-  if ! answers "$port"; then
-    tail -n 20 "$dir/fake-gcs.log" >&2
-    stop "$dir"
-    fail 'it did not come up'
-  fi
+  await_server "$dir" "$port" 100 "$dir/fake-gcs.log"
   echo "export LIBRELOG_TEST_GCS_ENDPOINT=http://127.0.0.1:$port"
 }
 
 stop() {
-  local dir
-  [ -s "$1/pid" ] || fail "$1 was not made by start"
-  dir=$(cd "$1" && pwd)
-  end_process "$dir/pid" "$dir/data"
-  rm -rf "$dir"
+  stop_one "$1"
 }
 
-case "${1:-}" in
-  install) install ;;
-  start) start "${2:?DIR is missing}" "${3:-}" ;;
-  stop) stop "${2:?DIR is missing}" ;;
-  *) fail 'usage: fake-gcs.sh install | start DIR [PORT] | stop DIR' ;;
-esac
+dispatch "$@"

@@ -23,7 +23,7 @@ install() {
 }
 
 start() {
-  local dir=$1 port=${2:-} attempt
+  local dir=$1 port=${2:-}
   [ -x "$server" ] || fail 'it is not installed: run moto.sh install'
   [ ! -e "$dir" ] || fail "$dir exists"
   mkdir -p -m 0700 "$dir"
@@ -32,15 +32,7 @@ start() {
   cd "$dir"
   setsid "$prefix/bin/python" "$server" --host 127.0.0.1 --port "$port" </dev/null >"$dir/moto.log" 2>&1 &
   echo $! >"$dir/pid"
-  for attempt in $(seq 300); do
-    if answers "$port"; then break; fi
-    sleep 0.1
-  done
-  if ! answers "$port"; then
-    tail -n 20 "$dir/moto.log" >&2
-    stop "$dir"
-    fail 'it did not come up'
-  fi
+  await_server "$dir" "$port" 300 "$dir/moto.log"
 
   cat <<EXPORTS
 export LIBRELOG_TEST_AWS_ENDPOINT=http://127.0.0.1:$port
@@ -48,16 +40,7 @@ EXPORTS
 }
 
 stop() {
-  local dir
-  [ -s "$1/pid" ] || fail "$1 was not made by start"
-  dir=$(cd "$1" && pwd)
-  end_process "$dir/pid" moto_server
-  rm -rf "$dir"
+  stop_one "$1" moto_server
 }
 
-case "${1:-}" in
-  install) install ;;
-  start) start "${2:?DIR is missing}" "${3:-}" ;;
-  stop) stop "${2:?DIR is missing}" ;;
-  *) fail 'usage: moto.sh install | start DIR [PORT] | stop DIR' ;;
-esac
+dispatch "$@"

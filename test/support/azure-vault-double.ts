@@ -16,6 +16,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { readBody, sendAnswer, type JsonAnswer } from './json-exchange.ts';
 
 interface Version {
   readonly id: string;
@@ -33,12 +34,6 @@ export interface KeyVersion extends Version {
   readonly secret: { readonly publicKey: KeyObject; readonly privateKey: KeyObject } | Buffer;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly body: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
 /**
  * One Azure Key Vault (REST reference, "Get Secret", "Get Key", "Wrap Key", "Unwrap Key"), over TLS with a certificate of
  * its own. It asks whoever comes without a known token for one of `resource`, as "Authentication, requests and responses"
@@ -53,7 +48,7 @@ export class AzureVaultDouble implements AsyncDisposable {
   /** Requests with a known token: `GET /secrets/x/`, without the query. */
   readonly requests: string[] = [];
   /** Answers to give to the next requests with a token instead; `hang` gives half an answer. */
-  readonly failures: (Answer | 'hang' | 'cut')[] = [];
+  readonly failures: (JsonAnswer | 'hang' | 'cut')[] = [];
   isPermitted = true;
   resource = 'https://vault.azure.net';
   #port = 0;
@@ -103,21 +98,10 @@ export class AzureVaultDouble implements AsyncDisposable {
   }
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk);
-    const answer = this.#answer(incoming, Buffer.concat(chunks));
-    if (answer === 'cut') return void response.destroy();
-    if (answer === 'hang') {
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
-      response.write('{');
-      return;
-    }
-    const { status, body, headers } = answer;
-    const text = typeof body === 'string' ? body : JSON.stringify(body);
-    response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers }).end(text);
+    sendAnswer(response, this.#answer(incoming, await readBody(incoming)));
   }
 
-  #answer({ method = '', url = '', headers }: IncomingMessage, bytes: Buffer): Answer | 'hang' | 'cut' {
+  #answer({ method = '', url = '', headers }: IncomingMessage, bytes: Buffer): JsonAnswer | 'hang' | 'cut' {
     if (!this.tokens.has((headers.authorization ?? '').replace(/^Bearer /, ''))) return this.#challenge();
     const { pathname, searchParams } = new URL(url, 'https://localhost');
     this.requests.push(`${method} ${pathname}`);
@@ -128,14 +112,14 @@ export class AzureVaultDouble implements AsyncDisposable {
     );
   }
 
-  #refusalOf(query: URLSearchParams): Answer | undefined {
+  #refusalOf(query: URLSearchParams): JsonAnswer | undefined {
     if (!/^(\d{4}-\d\d-\d\d|7\.\d)$/.test(query.get('api-version') ?? '')) {
       return vaultError(400, 'BadParameter', 'The specified api-version is not supported.');
     }
     return this.isPermitted ? undefined : forbidden('ForbiddenByRbac', 'The caller is not authorized.');
   }
 
-  #handle(request: { method: string; pathname: string; type: string }, bytes: Buffer): Answer {
+  #handle(request: { method: string; pathname: string; type: string }, bytes: Buffer): JsonAnswer {
     const [, kind = '', name = '', id = '', verb = ''] = request.pathname.split('/');
     const what = `${request.method} ${kind}`;
     if (what === 'GET secrets') return this.#getSecret(name, id);
@@ -144,13 +128,13 @@ export class AzureVaultDouble implements AsyncDisposable {
     return isOperation ? this.#operate({ name, id, verb }, bytes) : { status: 404, body: '<html>Not Found</html>' };
   }
 
-  #challenge(): Answer {
+  #challenge(): JsonAnswer {
     const authenticate = `Bearer authorization="https://login.microsoftonline.com/${randomUUID()}", resource="${this.resource}"`;
     const refusal = vaultError(401, 'Unauthorized', 'AKV10000: Request is missing a Bearer or PoP token.');
     return { ...refusal, headers: { 'www-authenticate': authenticate } };
   }
 
-  #getSecret(name: string, id: string): Answer {
+  #getSecret(name: string, id: string): JsonAnswer {
     const version = find(this.secrets.get(name), id);
     if (version === undefined) {
       return vaultError(
@@ -166,7 +150,7 @@ export class AzureVaultDouble implements AsyncDisposable {
     return { status: 200, body: { value: version.value, id: url, attributes: attributesOf(version) } };
   }
 
-  #getKey(name: string, id: string): Answer {
+  #getKey(name: string, id: string): JsonAnswer {
     const version = find(this.keys.get(name), id);
     if (version === undefined) return keyNotFound(name, id);
     const kid = `https://${this.host}/keys/${name}/${version.id}`;
@@ -174,7 +158,7 @@ export class AzureVaultDouble implements AsyncDisposable {
     return { status: 200, body: { key, attributes: attributesOf(version) } };
   }
 
-  #operate({ name, id, verb }: { name: string; id: string; verb: string }, bytes: Buffer): Answer {
+  #operate({ name, id, verb }: { name: string; id: string; verb: string }, bytes: Buffer): JsonAnswer {
     const version = find(this.keys.get(name), id);
     if (version === undefined) return keyNotFound(name, id);
     if (!version.isEnabled) {
@@ -222,16 +206,16 @@ function attributesOf({ isEnabled, expires }: Version): object {
   return { enabled: isEnabled, ...(expires !== undefined && { exp: expires }), recoveryLevel: 'Recoverable' };
 }
 
-function keyNotFound(name: string, id: string): Answer {
+function keyNotFound(name: string, id: string): JsonAnswer {
   return vaultError(404, 'KeyNotFound', `A key with (name/id) ${name}/${id} was not found in this key vault.`);
 }
 
 /** "Azure Key Vault REST API error codes": one error in all, with an inner code for what is forbidden. */
-export function vaultError(status: number, code: string, message: string): Answer {
+export function vaultError(status: number, code: string, message: string): JsonAnswer {
   return { status, body: { error: { code, message } } };
 }
 
-function forbidden(inner: string, message: string): Answer {
+function forbidden(inner: string, message: string): JsonAnswer {
   return { status: 403, body: { error: { code: 'Forbidden', message, innererror: { code: inner } } } };
 }
 

@@ -1,5 +1,6 @@
+import type { JsonAnswer } from './json-exchange.ts';
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { castagnoli, GcpRestDouble, googleError, type RestAnswer, type RestRequest } from './gcp-rest-double.ts';
+import { castagnoli, GcpRestDouble, googleError, type RestRequest } from './gcp-rest-double.ts';
 
 export type VersionState = 'ENABLED' | 'DISABLED' | 'DESTROY_SCHEDULED' | 'DESTROYED';
 
@@ -53,7 +54,7 @@ export class GcpKmsDouble implements AsyncDisposable {
     await this.rest[Symbol.asyncDispose]();
   }
 
-  #handle({ method, path, body }: RestRequest): RestAnswer {
+  #handle({ method, path, body }: RestRequest): JsonAnswer {
     const {
       name = '',
       version,
@@ -69,7 +70,7 @@ export class GcpKmsDouble implements AsyncDisposable {
     return version === undefined ? this.#decrypt(body) : googleError('INVALID_ARGUMENT', 'name is not a CryptoKey.');
   }
 
-  #problemOf(name: string, body: RestRequest['body'], fields: readonly string[]): RestAnswer | undefined {
+  #problemOf(name: string, body: RestRequest['body'], fields: readonly string[]): JsonAnswer | undefined {
     const unknown = Object.keys(body).find((field) => !fields.includes(field));
     if (unknown !== undefined) return googleError('INVALID_ARGUMENT', `Unknown name "${unknown}": Cannot find field.`);
     if (!this.isPermitted) {
@@ -82,7 +83,7 @@ export class GcpKmsDouble implements AsyncDisposable {
     return googleError('INVALID_ARGUMENT', text);
   }
 
-  #encrypt(body: RestRequest['body'], version: number): RestAnswer {
+  #encrypt(body: RestRequest['body'], version: number): JsonAnswer {
     const refusal = this.#refusalOf(version);
     const { key } = this.versions[version - 1] ?? {};
     if (refusal !== undefined || key === undefined) return refusal ?? this.#notFound(version);
@@ -103,7 +104,7 @@ export class GcpKmsDouble implements AsyncDisposable {
     });
   }
 
-  #decrypt(body: RestRequest['body']): RestAnswer {
+  #decrypt(body: RestRequest['body']): JsonAnswer {
     const ciphertext = bytesOf(body, 'ciphertext');
     const version = ciphertext[0] ?? 0;
     const { key } = this.versions[version - 1] ?? {};
@@ -128,7 +129,7 @@ export class GcpKmsDouble implements AsyncDisposable {
     }
   }
 
-  #refusalOf(version: number): RestAnswer | undefined {
+  #refusalOf(version: number): JsonAnswer | undefined {
     const { state } = this.versions[version - 1] ?? {};
     if (state === undefined) return this.#notFound(version);
     const name = `${this.keyName}/cryptoKeyVersions/${version}`;
@@ -136,11 +137,11 @@ export class GcpKmsDouble implements AsyncDisposable {
     return googleError('FAILED_PRECONDITION', `${name} is not enabled, current state is: ${state}.`);
   }
 
-  #notFound(version: number): RestAnswer {
+  #notFound(version: number): JsonAnswer {
     return googleError('NOT_FOUND', `CryptoKeyVersion ${this.keyName}/cryptoKeyVersions/${version} not found.`);
   }
 
-  #answer(body: Readonly<Record<string, unknown>>): RestAnswer {
+  #answer(body: Readonly<Record<string, unknown>>): JsonAnswer {
     const { field, times } = this.damage;
     if (times === 0 || !(field in body)) return { status: 200, body };
     this.damage = { field, times: times - 1 };

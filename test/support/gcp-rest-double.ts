@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { readBody, sendAnswer, type JsonAnswer } from './json-exchange.ts';
 
 const account = 'backup@test-project.iam.gserviceaccount.com';
 const wantedScope = 'https://www.googleapis.com/auth/cloud-platform';
@@ -13,12 +14,6 @@ export interface RestRequest {
   /** Decoded, without the query. */
   readonly path: string;
   readonly body: Readonly<Record<string, unknown>>;
-}
-
-export interface RestAnswer {
-  readonly status: number;
-  readonly body: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -31,18 +26,18 @@ export class GcpRestDouble implements AsyncDisposable {
   /** Every request with a valid token. */
   readonly requests: RestRequest[] = [];
   /** Answers to give to the next requests instead; `hang` gives half an answer. */
-  readonly failures: (RestAnswer | 'hang' | 'cut')[] = [];
+  readonly failures: (JsonAnswer | 'hang' | 'cut')[] = [];
   #port = 0;
   #publicKey: KeyObject | undefined;
   readonly #server: Server;
 
-  private constructor(folder: string, handle: (request: RestRequest) => RestAnswer) {
+  private constructor(folder: string, handle: (request: RestRequest) => JsonAnswer) {
     this.keyFile = join(folder, `account-${randomUUID()}.json`);
     this.#server = createServer((request, response) => void this.#serve(request, response, handle));
   }
 
   /** Keeps its files in `folder`, whose owner removes them. */
-  static async start(folder: string, handle: (request: RestRequest) => RestAnswer): Promise<GcpRestDouble> {
+  static async start(folder: string, handle: (request: RestRequest) => JsonAnswer): Promise<GcpRestDouble> {
     const double = new GcpRestDouble(folder, handle);
     double.#server.listen(0, '127.0.0.1');
     await once(double.#server, 'listening');
@@ -85,27 +80,16 @@ export class GcpRestDouble implements AsyncDisposable {
   async #serve(
     incoming: IncomingMessage,
     response: ServerResponse,
-    handle: (request: RestRequest) => RestAnswer,
+    handle: (request: RestRequest) => JsonAnswer,
   ): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming as AsyncIterable<Buffer>) chunks.push(chunk);
-    const answer = this.#answer(incoming, Buffer.concat(chunks), handle);
-    if (answer === 'cut') return void response.destroy();
-    if (answer === 'hang') {
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
-      response.write('{');
-      return;
-    }
-    const { status, body, headers } = answer;
-    const text = typeof body === 'string' ? body : JSON.stringify(body);
-    response.writeHead(status, { 'content-type': 'application/json; charset=UTF-8', ...headers }).end(text);
+    sendAnswer(response, this.#answer(incoming, await readBody(incoming), handle));
   }
 
   #answer(
     { method = '', url = '', headers }: IncomingMessage,
     bytes: Buffer,
-    handle: (request: RestRequest) => RestAnswer,
-  ): RestAnswer | 'hang' | 'cut' {
+    handle: (request: RestRequest) => JsonAnswer,
+  ): JsonAnswer | 'hang' | 'cut' {
     if (!this.#isKnown(headers.authorization ?? '')) {
       return googleError('UNAUTHENTICATED', 'Request had invalid authentication credentials.');
     }
@@ -156,7 +140,7 @@ const httpStatuses = {
   UNAVAILABLE: 503,
 } as const;
 
-export function googleError(status: keyof typeof httpStatuses, message: string): RestAnswer {
+export function googleError(status: keyof typeof httpStatuses, message: string): JsonAnswer {
   const code = httpStatuses[status];
   return { status: code, body: { error: { code, message, status } } };
 }

@@ -1,4 +1,5 @@
-import { castagnoli, GcpRestDouble, googleError, type RestAnswer, type RestRequest } from './gcp-rest-double.ts';
+import type { JsonAnswer } from './json-exchange.ts';
+import { castagnoli, GcpRestDouble, googleError, type RestRequest } from './gcp-rest-double.ts';
 
 interface SecretVersion {
   readonly data: Buffer;
@@ -34,7 +35,7 @@ export class GcpSecretsDouble implements AsyncDisposable {
     await this.rest[Symbol.asyncDispose]();
   }
 
-  #handle({ method, path }: RestRequest): RestAnswer {
+  #handle({ method, path }: RestRequest): JsonAnswer {
     const { secret = '', version = '' } =
       /^\/v1\/projects\/test-project\/secrets\/(?<secret>[\w-]+)\/versions\/(?<version>[\w-]+):access$/.exec(path)
         ?.groups ?? {};
@@ -48,7 +49,7 @@ export class GcpSecretsDouble implements AsyncDisposable {
     return this.#access(secret, version);
   }
 
-  #access(secret: string, version: string): RestAnswer {
+  #access(secret: string, version: string): JsonAnswer {
     const parent = `projects/123456/secrets/${secret}`;
     const versions = this.secrets.get(secret) ?? [];
     if (versions.length === 0) return googleError('NOT_FOUND', `Secret [${parent}] not found or has no versions.`);
