@@ -1,6 +1,7 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createDecipheriv, createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { inBlocks } from './byte-blocks.ts';
+import { CfbEncryption } from './cfb-encryption.ts';
 import { damagedMessage, packetTag, truncated, writePacket } from './openpgp-packets.ts';
 
 /*
@@ -19,8 +20,8 @@ const prefixBytes = blockBytes + 2;
 /** Header of the Modification Detection Code packet (RFC 4880 5.14): tag 19, 20 bytes. */
 const mdcHeader = Buffer.of(0xd3, 0x14);
 const mdcBytes = mdcHeader.byteLength + 20;
-/** The last bytes of the plaintext, at least this many, are given away only after the MDC was found right. */
-const decryptBlockBytes = 64 * 1024;
+/** In reading, the last block of the plaintext, which is hardly ever shorter, is given away only after the MDC was found right. */
+const bodyBlockBytes = 64 * 1024;
 
 /** A whole integrity-protected packet around `packets`. The session key is AES-256 and must never be used again. */
 export function writeIntegrityProtected(packets: ByteStream, sessionKey: Uint8Array): ByteStream {
@@ -28,14 +29,16 @@ export function writeIntegrityProtected(packets: ByteStream, sessionKey: Uint8Ar
 }
 
 async function* encryptBody(packets: ByteStream, sessionKey: Uint8Array): ByteStream {
-  const cipher = createCipheriv('aes-256-cfb', sessionKey, Buffer.alloc(blockBytes));
+  const cipher = new CfbEncryption(sessionKey);
   const digest = createHash('sha1');
   yield Uint8Array.of(version);
-  for await (const chunk of framed(packets)) {
-    digest.update(chunk);
-    yield cipher.update(chunk);
+  let rest: Uint8Array = Buffer.alloc(0);
+  for await (const block of inBlocks(framed(packets), { blockBytes: bodyBlockBytes, isReused: true })) {
+    digest.update(block);
+    if (block.byteLength < bodyBlockBytes) rest = block;
+    else yield cipher.encrypt(block);
   }
-  yield cipher.update(digest.digest());
+  yield cipher.encryptLast(Buffer.concat([rest, digest.digest()]));
 }
 
 async function* framed(packets: ByteStream): ByteStream {
@@ -58,7 +61,7 @@ export async function* decryptIntegrityProtected(
   const digest = createHash('sha1');
   let held: Buffer | null = null;
   let isPrefix = true;
-  for await (const block of inBlocks(decrypted(ciphertext, sessionKey), decryptBlockBytes)) {
+  for await (const block of inBlocks(decrypted(ciphertext, sessionKey), { blockBytes: bodyBlockBytes })) {
     // Only the last block can be too short to hold the MDC and some plaintext.
     if (held === null) held = block;
     else if (block.byteLength <= mdcBytes) held = Buffer.concat([held, block]);
