@@ -36,7 +36,7 @@ const partialBits = 16;
 
 /**
  * One packet with a new-format header (RFC 4880 4.2.2): its body in partial lengths, or with a definite length when all
- * of it fits into one part. Every chunk it gives is a buffer of its own.
+ * of it fits into one part. Each chunk it gives overwrites the one before.
  */
 export async function* writePacket(tag: number, body: ByteStream): ByteStream {
   const partBytes = 2 ** partialBits;
