@@ -10,6 +10,8 @@ export interface Gpg extends AsyncDisposable {
   /** Makes a key without a passphrase, gives its fingerprint. `algorithm` as in `--quick-generate-key`. */
   generate(userId: string, options?: { algorithm?: string; usage?: string; expire?: string }): Promise<string>;
   fingerprints(): Promise<string[]>;
+  /** Its folder, GNUPGHOME. */
+  readonly home: string;
 }
 
 export async function openGpg(): Promise<Gpg> {
@@ -31,6 +33,7 @@ export async function openGpg(): Promise<Gpg> {
     return [...listing.matchAll(/^pub:(?:.*\n)fpr:{9}([0-9A-F]+):/gm)].map(([, fingerprint]) => fingerprint ?? '');
   };
   return {
+    home,
     run,
     fingerprints,
     generate: async (userId, { algorithm = 'default', usage = 'default', expire = 'never' } = {}) => {
