@@ -89,15 +89,7 @@ describe('parseKeyChoice', () => {
     assert.deepEqual(parseKeyChoice('0x89abcdef01234567!'), { id: '89ABCDEF01234567', isExact: true });
   });
 
-  for (const text of [
-    '',
-    '!',
-    'alice@example.com',
-    'DEADBEEF',
-    '0123456789ABCDEF!!',
-    `${'0'.repeat(41)}`,
-    '!'.repeat(2),
-  ]) {
+  for (const text of ['', '!', 'alice@example.com', 'DEADBEEF', '0123456789ABCDEF!!', '0'.repeat(41), '!'.repeat(2)]) {
     it(`refuses "${text}"`, () => {
       assert.throws(() => parseKeyChoice(text), { kind: 'config' });
     });
