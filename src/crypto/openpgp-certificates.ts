@@ -1,7 +1,7 @@
 import type { Key, KeyID, PublicKey } from 'openpgp';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { chooseEncryptionKey } from './openpgp-certificate-checks.ts';
-import { type KeyChoice, isChosen } from './openpgp-key-choice.ts';
+import { type KeyChoice, holdsChosen } from './openpgp-key-choice.ts';
 import { countKeys, keyBlocks } from './openpgp-key-blocks.ts';
 import { fingerprintOf } from './openpgp-private-keys.ts';
 
@@ -26,7 +26,7 @@ export interface ReadCertificatesOptions {
    * they are, since a signature stays good after its key has expired: `verifyDetached` judges them by its date.
    */
   readonly purpose?: 'encryption' | 'verification' | undefined;
-  /** Takes only the certificates that have one of these keys, instead of all; each must be there. */
+  /** Takes only the certificates that have one of these keys, which may be none, instead of all. */
   readonly choices?: readonly KeyChoice[] | undefined;
 }
 
@@ -42,7 +42,8 @@ export async function readCertificates(
 ): Promise<readonly Certificate[]> {
   const { name, purpose = 'encryption', choices = [] } = options;
   if (bytes.byteLength === 0) throw new BackupError('key', `certificate file "${name}" is empty`, { hint: exportHint });
-  const keys = chosenOf(await readKeys(bytes, name), choices, name);
+  const all = await readKeys(bytes, name);
+  const keys = choices.length === 0 ? all : all.filter((key) => choices.some((choice) => holdsChosen(key, choice)));
   if (purpose === 'verification') return keys.map((key) => describe(key, null));
   const recipients: Certificate[] = [];
   for (const key of keys) recipients.push(await toRecipient(key, choices, options));
@@ -93,24 +94,11 @@ async function toRecipient(
   choices: readonly KeyChoice[],
   { now, name }: ReadCertificatesOptions,
 ): Promise<Certificate> {
-  const exact = choices.find((choice) => choice.isExact && key.getKeys().some((one) => isChosen(one, choice)));
+  const exact = choices.find((choice) => choice.isExact && holdsChosen(key, choice));
   const chosen = await chooseEncryptionKey(key, now, exact);
   if ('keyId' in chosen) return describe(key, chosen.keyId);
   const subject = exact === undefined ? '' : `key ${exact.id} of `;
   throw new BackupError('key', `${subject}certificate ${fingerprintOf(key)} in "${name}" ${chosen.reason}`, {
     hint: 'Renew, replace or remove this certificate.',
   });
-}
-
-/** Those that a choice names, or all when nothing was chosen. Every choice must name one. */
-function chosenOf(keys: readonly Key[], choices: readonly KeyChoice[], name: string): readonly Key[] {
-  if (choices.length === 0) return keys;
-  const named = choices.map((choice) => {
-    const found = keys.find((key) => key.getKeys().some((one) => isChosen(one, choice)));
-    if (found !== undefined) return found;
-    throw new BackupError('key', `certificate file "${name}" holds no key ${choice.id}`, {
-      hint: 'Look at it with "gpg --show-keys --with-subkey-fingerprint".',
-    });
-  });
-  return [...new Set(named)];
 }

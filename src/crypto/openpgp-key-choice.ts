@@ -26,3 +26,24 @@ export function parseKeyChoice(text: string): KeyChoice {
 export function isChosen(key: { getFingerprint(): string }, choice: KeyChoice): boolean {
   return key.getFingerprint().toUpperCase().endsWith(choice.id);
 }
+
+interface WithKeys {
+  getKeys(): readonly { getFingerprint(): string }[];
+}
+
+/** Whether a certificate has the key that `choice` names. */
+export function holdsChosen(key: WithKeys, choice: KeyChoice): boolean {
+  return key.getKeys().some((one) => isChosen(one, choice));
+}
+
+/** Fails with `key` when one of the keys that were chosen is in none of the certificates. */
+export function requireChosen(
+  certificates: readonly { readonly key: WithKeys }[],
+  choices: readonly KeyChoice[],
+): void {
+  const missing = choices.find((choice) => !certificates.some(({ key }) => holdsChosen(key, choice)));
+  if (missing === undefined) return;
+  throw new BackupError('key', `no certificate that was given has the key ${missing.id}`, {
+    hint: 'Look at them with "gpg --show-keys --with-subkey-fingerprint".',
+  });
+}

@@ -4,7 +4,7 @@ import * as openpgp from 'openpgp';
 import { collect, streamOf } from '../../src/core/byte-stream.ts';
 import { readCertificates } from '../../src/crypto/openpgp-certificates.ts';
 import { openOpenPgpEncrypter } from '../../src/crypto/openpgp-encrypter.ts';
-import { parseKeyChoice } from '../../src/crypto/openpgp-key-choice.ts';
+import { parseKeyChoice, requireChosen } from '../../src/crypto/openpgp-key-choice.ts';
 import { identity } from './openpgp-objects.ts';
 
 const now = new Date('2026-11-24T00:00:00Z');
@@ -36,7 +36,9 @@ const bob = await generate();
 
 /** Key ids in the session-key packets of a message to the certificates that were read. */
 async function encryptedFor(ring: Uint8Array, ...choices: string[]): Promise<string[]> {
-  const recipients = await readCertificates(ring, { name: 'ring', now, choices: choices.map(parseKeyChoice) });
+  const chosen = choices.map((text) => parseKeyChoice(text));
+  const recipients = await readCertificates(ring, { name: 'ring', now, choices: chosen });
+  requireChosen(recipients, chosen);
   const encrypter = await openOpenPgpEncrypter({ recipients });
   const message = await collect(encrypter.encrypt(identity)(streamOf('data')), 10_000);
   const envelope = await openpgp.readMessage({ binaryMessage: message });
@@ -73,8 +75,8 @@ describe('the key to encrypt to', () => {
     }
   });
 
-  it('cannot be one that the file does not hold', async () => {
-    const message = `certificate file "ring" holds no key ${bob.oldest}`;
+  it('cannot be one that no certificate has', async () => {
+    const message = `no certificate that was given has the key ${bob.oldest}`;
     await assert.rejects(encryptedFor(alice.key.write(), bob.oldest), { kind: 'key', message });
     await assert.rejects(encryptedFor(alice.key.write(), idOf(alice.key), bob.oldest), { kind: 'key', message });
   });
