@@ -66,12 +66,16 @@ export async function openOpenPgpDecryption(
   request: DecryptionRequest,
   context: UseCaseContext,
 ): Promise<BackupDecryption> {
-  if (request.requireSignature === true) {
-    throw new BackupError('usage', 'a file without a manifest has no signature that could be required', {
-      hint: 'Leave out --require-signature only if you trust everyone who can write the file.',
-    });
-  }
+  refuseWithoutManifest(request);
   return await openOpenPgp(request, context);
+}
+
+/** A signature that is required cannot be had of a file that has no manifest: fails with `usage`. */
+export function refuseWithoutManifest(request: DecryptionRequest): void {
+  if (request.requireSignature !== true) return;
+  throw new BackupError('usage', 'a file without a manifest has no signature that could be required', {
+    hint: 'Leave out --require-signature only if you trust everyone who can write the file.',
+  });
 }
 
 async function openOpenPgp(request: DecryptionRequest, context: UseCaseContext): Promise<BackupDecryption> {
