@@ -8,7 +8,7 @@ import { decompress } from '../pipeline/decompress.ts';
 import { holdLastChunk } from '../pipeline/hold-last-chunk.ts';
 import type { Archive, OpenArchive } from './archive.ts';
 import { nameDamage } from './name-damage.ts';
-import { openOpenPgpDecryption, type DecryptionRequest } from './open-decryption.ts';
+import { openOpenPgpDecryption, refuseWithoutManifest, type DecryptionRequest } from './open-decryption.ts';
 import { readPassphraseOf, readUnlockers } from './read-secrets.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -28,6 +28,7 @@ export async function openForeignArchive(
   request: DecryptionRequest,
   context: UseCaseContext,
 ): Promise<Archive> {
+  refuseWithoutManifest(request);
   await checkReadable(path);
   return {
     name: path,

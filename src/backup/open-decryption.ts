@@ -19,6 +19,10 @@ export interface DecryptionRequest extends UnlockRequest {
   readonly privateKeyPassphrase?: string | undefined;
   /** Certificates of those whose signature on a manifest counts. */
   readonly signers?: readonly string[] | undefined;
+  /** Opens nothing that none of the `signers` has signed. Without it no signer at all means that anybody will do. */
+  readonly requireSignature?: boolean | undefined;
+  /** Who decrypts OpenPGP: ourselves (default), or the local gpg with its own keys, agent and smartcard. */
+  readonly engine?: 'built-in' | 'gpg' | undefined;
 }
 
 const changedHint = 'Restore another backup, and find out who or what changed this one.';
@@ -30,7 +34,8 @@ export interface BackupDecryption extends Disposable {
 
 /**
  * Unlocks a backup and checks its manifest's seal, before an object is read. Errors: `key` (nothing given opens it),
- * `integrity` (the seal is not the manifest's, or a signature was demanded and is missing), `config` (a reference).
+ * `integrity` (the seal is not the manifest's, or a signature was demanded and is missing), `config` (a reference, no gpg),
+ * `usage` (options that contradict each other).
  */
 export async function openDecryption(
   manifest: Manifest,
@@ -39,8 +44,9 @@ export async function openDecryption(
 ): Promise<BackupDecryption> {
   if (manifest.encryption.method === 'openpgp') {
     await checkSignature(manifest, request, context);
-    return await openOpenPgpDecryption(request, context);
+    return await openOpenPgp(request, context);
   }
+  if (request.requireSignature === true) throw notSigned(manifest, 'AES-256 backups are sealed with their own key');
   const { unwrapDataKey } = await import('../crypto/data-key.ts');
   const { createAesDecrypter } = await import('../crypto/aes-container.ts');
   using unlockers = await readUnlockers(request, context);
@@ -55,11 +61,52 @@ export async function openDecryption(
   };
 }
 
-/** Opens OpenPGP messages of any origin with the private keys and the passphrase given. */
+/**
+ * Opens OpenPGP messages of any origin with the private keys and the passphrase given, or by gpg. Fails with `usage` where
+ * a signature is required: only manifests have one.
+ */
 export async function openOpenPgpDecryption(
   request: DecryptionRequest,
   context: UseCaseContext,
 ): Promise<BackupDecryption> {
+  refuseWithoutManifest(request);
+  return await openOpenPgp(request, context);
+}
+
+/** A signature that is required cannot be had of a file that has no manifest: fails with `usage`. */
+export function refuseWithoutManifest(request: DecryptionRequest): void {
+  if (request.requireSignature !== true) return;
+  throw new BackupError('usage', 'a file without a manifest has no signature that could be required', {
+    hint: 'Leave out --require-signature only if you trust everyone who can write the file.',
+  });
+}
+
+async function openOpenPgp(request: DecryptionRequest, context: UseCaseContext): Promise<BackupDecryption> {
+  return request.engine === 'gpg' ? await openByGpg(request, context) : await openByOurselves(request, context);
+}
+
+async function openByGpg(request: DecryptionRequest, context: UseCaseContext): Promise<BackupDecryption> {
+  const { privateKeys = [], passphrase: ofMessage, privateKeyPassphrase: ofKey } = request;
+  if (privateKeys.length > 0) {
+    throw new BackupError('usage', 'gpg takes private keys from its own keyring only', {
+      hint: 'Import the key into gpg, or leave out --engine gpg.',
+    });
+  }
+  if (ofMessage !== undefined && ofKey !== undefined) {
+    throw new BackupError('usage', 'gpg takes one passphrase', {
+      hint: 'Give --passphrase or --private-key-passphrase.',
+    });
+  }
+  const { openGpgDecrypter } = await import('../crypto/gpg-engine.ts');
+  const reference = ofMessage ?? ofKey;
+  const passphrase = reference === undefined ? undefined : await readPassphraseOf(reference, context);
+  return {
+    decrypter: await openGpgDecrypter({ env: context.env, passphrase, signal: context.signal }),
+    [Symbol.dispose]: () => passphrase?.[Symbol.dispose](),
+  };
+}
+
+async function openByOurselves(request: DecryptionRequest, context: UseCaseContext): Promise<BackupDecryption> {
   const { openOpenPgpDecrypter } = await import('../crypto/openpgp-decrypter.ts');
   const privateKeys: Secret[] = [];
   for (const reference of request.privateKeys ?? []) privateKeys.push(await readContentOf(reference, context));
@@ -92,18 +139,22 @@ async function checkMac(manifest: Manifest, dataKey: Secret): Promise<void> {
   });
 }
 
-/** Without signers nobody's signature is demanded: the store's access rights are all that vouches for the backup. */
+/**
+ * Without signers nobody's signature is demanded, unless one is required: the store's access rights are then all that
+ * vouches for the backup.
+ */
 async function checkSignature(manifest: Manifest, request: DecryptionRequest, context: UseCaseContext): Promise<void> {
   const { seal } = manifest;
   if (request.signers === undefined || request.signers.length === 0) {
+    if (request.requireSignature === true) {
+      throw new BackupError('usage', 'a signature is required, but no signer was named', {
+        hint: "Name the signer's certificate with --signer file:PATH.",
+      });
+    }
     if (seal !== null) context.log.warn({ backup: manifest.id }, 'signature not checked: no --signer given');
     return;
   }
-  if (seal?.method !== 'openpgp-signature') {
-    throw new BackupError('integrity', `manifest of backup "${manifest.id}" is not signed`, {
-      hint: 'Leave out --signer only if you trust everyone who can write to the store.',
-    });
-  }
+  if (seal?.method !== 'openpgp-signature') throw notSigned(manifest);
   const { readCertificates } = await import('../crypto/openpgp-certificates.ts');
   const { verifyDetached } = await import('../crypto/openpgp-signature.ts');
   const bytes = canonicalManifestBytes(manifest);
@@ -123,6 +174,13 @@ async function checkSignature(manifest: Manifest, request: DecryptionRequest, co
     if (error instanceof BackupError && error.kind === 'integrity') throw changed(manifest, error);
     throw error;
   }
+}
+
+function notSigned(manifest: Manifest, reason?: string): BackupError {
+  const why = reason === undefined ? '' : `: ${reason}`;
+  return new BackupError('integrity', `manifest of backup "${manifest.id}" is not signed${why}`, {
+    hint: 'Leave out the demand for a signature only if you trust everyone who can write to the store.',
+  });
 }
 
 function changed(manifest: Manifest, reason: BackupError): BackupError {

@@ -7,6 +7,7 @@ import type { Encrypter } from '../crypto/cipher.ts';
 import type { Wrappers } from '../crypto/data-key.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Certificate } from '../crypto/openpgp-certificates.ts';
+import type { KeyChoice } from '../crypto/openpgp-key-choice.ts';
 import { readContentOf, readPassphraseOf, readPublicContentOf, readUnlockers } from './read-secrets.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -16,6 +17,13 @@ export type EncryptionRequest =
       readonly method: 'openpgp';
       /** Certificate files or keyrings; every certificate in them is a recipient. */
       readonly recipients: readonly string[];
+      /** The same, for recipients whom neither the objects nor the manifest are to name. */
+      readonly hiddenRecipients?: readonly string[] | undefined;
+      /**
+       * Fingerprints or long key ids: of the certificates above, only these. With `!` behind it that very subkey
+       * encrypts, and not the newest one of its certificate.
+       */
+      readonly recipientKeys?: readonly string[] | undefined;
       readonly passphrase?: string | undefined;
       /** Signs the manifest. */
       readonly signingKey?: string | undefined;
@@ -102,16 +110,17 @@ async function beginAes({ wrappers, compression, backup }: AesBeginning): Promis
 }
 
 async function prepareOpenPgp(request: OpenPgpRequest, context: UseCaseContext): Promise<PreparedEncryption> {
-  if (request.recipients.length === 0 && request.passphrase === undefined) {
+  const { hiddenRecipients = [] } = request;
+  if (request.recipients.length + hiddenRecipients.length === 0 && request.passphrase === undefined) {
     throw new BackupError('usage', 'OpenPGP needs a recipient', {
       hint: 'Name a certificate with --recipient file:PATH, or a passphrase with --passphrase env:NAME.',
     });
   }
   const { openOpenPgpEncrypter } = await import('../crypto/openpgp-encrypter.ts');
-  const recipients = await readRecipients(request.recipients, context);
+  const recipients = await readRecipients(request, context);
   const signing = await readSigningKey(request, context);
   using passphrase = request.passphrase === undefined ? null : await readPassphraseOf(request.passphrase, context);
-  const encrypter = await openOpenPgpEncrypter({ recipients, ...(passphrase && { passphrase }) });
+  const encrypter = await openOpenPgpEncrypter({ ...recipients, ...(passphrase && { passphrase }) });
   const encryption: BackupEncryption = {
     encrypter,
     seal: async (manifest) => (signing === null ? null : await sign(manifest, signing)),
@@ -127,12 +136,30 @@ async function prepareOpenPgp(request: OpenPgpRequest, context: UseCaseContext):
   };
 }
 
-async function readRecipients(references: readonly string[], context: UseCaseContext): Promise<Certificate[]> {
+interface Recipients {
+  readonly recipients: readonly Certificate[];
+  readonly hiddenRecipients: readonly Certificate[];
+}
+
+async function readRecipients(request: OpenPgpRequest, context: UseCaseContext): Promise<Recipients> {
+  const { parseKeyChoice, requireChosen } = await import('../crypto/openpgp-key-choice.ts');
+  const choices = (request.recipientKeys ?? []).map((text) => parseKeyChoice(text));
+  const recipients = await readCertificatesOf(request.recipients, choices, context);
+  const hiddenRecipients = await readCertificatesOf(request.hiddenRecipients ?? [], choices, context);
+  requireChosen([...recipients, ...hiddenRecipients], choices);
+  return { recipients, hiddenRecipients };
+}
+
+async function readCertificatesOf(
+  references: readonly string[],
+  choices: readonly KeyChoice[],
+  context: UseCaseContext,
+): Promise<readonly Certificate[]> {
   const { readCertificates } = await import('../crypto/openpgp-certificates.ts');
   const certificates: Certificate[] = [];
   for (const name of references) {
     const bytes = await readPublicContentOf(name, context);
-    certificates.push(...(await readCertificates(bytes, { name, now: context.now() })));
+    certificates.push(...(await readCertificates(bytes, { name, now: context.now(), choices })));
   }
   return certificates;
 }

@@ -23,6 +23,11 @@ const keyOptions = [
   listOption('--private-key <ref>', 'OpenPGP private key: file:PATH or env:NAME'),
   option('--private-key-passphrase <ref>', 'passphrase of the private key'),
   listOption('--signer <ref>', 'certificate whose signature is demanded'),
+  option('--require-signature', 'open nothing that no --signer has signed'),
+  option('--engine <engine>', 'who decrypts OpenPGP; gpg takes its own keyring, agent and smartcard').choices([
+    'built-in',
+    'gpg',
+  ]),
 ];
 
 /** What may open a backup. */
@@ -32,6 +37,8 @@ export interface KeyOptions {
   readonly privateKey?: readonly string[];
   readonly privateKeyPassphrase?: string;
   readonly signer?: readonly string[];
+  readonly requireSignature?: boolean;
+  readonly engine?: 'built-in' | 'gpg';
 }
 
 const selectOptions = [option('--label <name>', 'folder of the database in the store; its name by default')];

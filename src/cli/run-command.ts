@@ -67,5 +67,7 @@ export function toDecryptionRequest(options: KeyOptions): DecryptionRequest {
     privateKeys: options.privateKey,
     privateKeyPassphrase: options.privateKeyPassphrase,
     signers: options.signer,
+    requireSignature: options.requireSignature,
+    engine: options.engine,
   };
 }

@@ -1,5 +1,7 @@
-import type { Key, PartialConfig, PublicKey, enums } from 'openpgp';
+import type { Key, KeyID, PublicKey } from 'openpgp';
 import { BackupError, describeError } from '../core/backup-error.ts';
+import { chooseEncryptionKey } from './openpgp-certificate-checks.ts';
+import { type KeyChoice, holdsChosen } from './openpgp-key-choice.ts';
 import { countKeys, keyBlocks } from './openpgp-key-blocks.ts';
 import { fingerprintOf } from './openpgp-private-keys.ts';
 
@@ -11,6 +13,8 @@ export interface Certificate {
   /** The file held the private key too: a backup host does not need it, and should not have it. */
   readonly hadPrivateKey: boolean;
   readonly key: PublicKey;
+  /** The one of its keys to encrypt to; `null` when it was read for verification. */
+  readonly encryptionKeyId: KeyID | null;
 }
 
 export interface ReadCertificatesOptions {
@@ -19,26 +23,31 @@ export interface ReadCertificatesOptions {
   readonly now: Date;
   /**
    * `encryption` (default) refuses every certificate that could not be encrypted to now. `verification` takes them as
-   * they are: a signature stays good after its key has expired.
+   * they are, since a signature stays good after its key has expired: `verifyDetached` judges them by its date.
    */
   readonly purpose?: 'encryption' | 'verification' | undefined;
+  /** Takes only the certificates that have one of these keys, which may be none, instead of all. */
+  readonly choices?: readonly KeyChoice[] | undefined;
 }
 
 /**
  * Every certificate in a file: armored or binary, one or several, a whole exported keyring. Of a private key the public
  * part is taken (see `hadPrivateKey`). All must be usable: a recipient that is silently dropped is a backup lost to them.
- * Fails with `key`: nothing or no key in it, a certificate that is revoked, expired, too weak (RSA below 2048 bits),
- * cannot encrypt, has no valid self-signature, or is not version 4.
+ * Fails with `key`: nothing or no key in it, a certificate that is revoked, expired, too weak (RSA below 2048 bits, DSA,
+ * ElGamal, a self-signature with SHA-1), cannot encrypt, has no valid self-signature, or is not version 4.
  */
 export async function readCertificates(
   bytes: Uint8Array,
   options: ReadCertificatesOptions,
 ): Promise<readonly Certificate[]> {
-  const { name, now, purpose = 'encryption' } = options;
+  const { name, purpose = 'encryption', choices = [] } = options;
   if (bytes.byteLength === 0) throw new BackupError('key', `certificate file "${name}" is empty`, { hint: exportHint });
-  const keys = await readKeys(bytes, name);
-  if (purpose === 'encryption') for (const key of keys) await refuseUnusable(key, now, name);
-  return keys.map((key) => toCertificate(key));
+  const all = await readKeys(bytes, name);
+  const keys = choices.length === 0 ? all : all.filter((key) => choices.some((choice) => holdsChosen(key, choice)));
+  if (purpose === 'verification') return keys.map((key) => describe(key, null));
+  const recipients: Certificate[] = [];
+  for (const key of keys) recipients.push(await toRecipient(key, choices, options));
+  return recipients;
 }
 
 const exportHint = 'Give a file made by "gpg --export" or "keys generate".';
@@ -70,45 +79,26 @@ async function readKeys(bytes: Uint8Array, name: string): Promise<Key[]> {
   return keys;
 }
 
-function toCertificate(key: Key): Certificate {
+function describe(key: Key, encryptionKeyId: KeyID | null): Certificate {
   return {
     fingerprint: fingerprintOf(key),
     userIds: key.getUserIDs(),
     hadPrivateKey: key.isPrivate(),
     key: key.toPublic(),
+    encryptionKeyId,
   };
 }
 
-async function refuseUnusable(key: Key, now: Date, name: string): Promise<void> {
-  const reason = await findReason(key, now);
-  if (reason === null) return;
-  throw new BackupError('key', `certificate ${fingerprintOf(key)} in "${name}" ${reason}`, {
+async function toRecipient(
+  key: Key,
+  choices: readonly KeyChoice[],
+  { now, name }: ReadCertificatesOptions,
+): Promise<Certificate> {
+  const exact = choices.find((choice) => choice.isExact && holdsChosen(key, choice));
+  const chosen = await chooseEncryptionKey(key, now, exact);
+  if ('keyId' in chosen) return describe(key, chosen.keyId);
+  const subject = exact === undefined ? '' : `key ${exact.id} of `;
+  throw new BackupError('key', `${subject}certificate ${fingerprintOf(key)} in "${name}" ${chosen.reason}`, {
     hint: 'Renew, replace or remove this certificate.',
   });
-}
-
-/** Why nothing can be encrypted to `key` now, or `null`. */
-async function findReason(key: Key, now: Date): Promise<string | null> {
-  const { version } = key.keyPacket;
-  if (version !== 4) return `is of version ${version}, which gpg 2.2 cannot use`;
-  if (await key.isRevoked(undefined, undefined, now)) return 'is revoked';
-  const expiry = await key.getExpirationTime();
-  if (expiry === null) return 'has no valid self-signature';
-  if (expiry instanceof Date && expiry <= now) return `expired on ${expiry.toISOString().slice(0, 10)}`;
-  if (await canEncrypt(key, now)) return null;
-  const weak = { minRSABits: 0, rejectPublicKeyAlgorithms: new Set<enums.publicKey>() };
-  if (await canEncrypt(key, now, weak)) return 'is too weak (RSA below 2048 bits, or ElGamal)';
-  if (await canEncrypt(key, null)) return 'has an encryption key that expired';
-  return 'has no usable encryption key: it can only sign, or its subkey was revoked';
-}
-
-/** openpgp.js's own verdict; `at: null` leaves the dates out of it. */
-async function canEncrypt(key: Key, at: Date | null, rules: PartialConfig = {}): Promise<boolean> {
-  const { config } = await import('openpgp');
-  try {
-    await key.getEncryptionKey(undefined, at, undefined, { ...config, ...rules });
-    return true;
-  } catch {
-    return false;
-  }
 }

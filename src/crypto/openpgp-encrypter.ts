@@ -19,6 +19,11 @@ export interface OpenPgpDescription {
 export interface OpenPgpEncrypterOptions {
   /** From `readCertificates`. Each of them alone opens the backup. */
   readonly recipients: readonly Certificate[];
+  /**
+   * Open the backup as well, but neither the objects nor the description say who they are (RFC 4880 5.1: key id 0, gpg's
+   * `--hidden-recipient`). They have to try all their keys. How many there are can be seen.
+   */
+  readonly hiddenRecipients?: readonly Certificate[] | undefined;
   /** Opens the backup as well. UTF-8, used whole: whoever reads it from a file strips the line end. */
   readonly passphrase?: Secret | undefined;
 }
@@ -26,6 +31,7 @@ export interface OpenPgpEncrypterOptions {
 /** Who can open the messages. */
 interface Readers {
   readonly certificates: readonly Certificate[];
+  readonly hidden: readonly Certificate[];
   readonly passphrase: string | undefined;
 }
 
@@ -38,7 +44,7 @@ interface Readers {
 export async function openOpenPgpEncrypter(options: OpenPgpEncrypterOptions): Promise<Encrypter<OpenPgpDescription>> {
   const readers = toReaders(options);
   // Proves, before anything is dumped, that every certificate takes a session key.
-  if (readers.certificates.length > 0) await writeSessionKey(randomBytes(32), { ...readers, passphrase: undefined });
+  await writeSessionKey(randomBytes(32), { ...readers, passphrase: undefined });
   return {
     extension: 'pgp',
     description: {
@@ -51,16 +57,22 @@ export async function openOpenPgpEncrypter(options: OpenPgpEncrypterOptions): Pr
   };
 }
 
-function toReaders({ recipients, passphrase }: OpenPgpEncrypterOptions): Readers {
-  if (recipients.length === 0 && passphrase === undefined) {
+function toReaders({ recipients, hiddenRecipients = [], passphrase }: OpenPgpEncrypterOptions): Readers {
+  if (recipients.length + hiddenRecipients.length === 0 && passphrase === undefined) {
     throw new BackupError('key', 'OpenPGP encryption needs a recipient or a passphrase', {
       hint: 'Give at least one certificate to encrypt to.',
     });
   }
   if (passphrase?.sizeBytes === 0) throw new BackupError('key', 'the passphrase for OpenPGP encryption is empty');
-  // The same certificate may stand in several files.
-  const byFingerprint = new Map(recipients.map((certificate) => [certificate.fingerprint, certificate]));
-  return { certificates: [...byFingerprint.values()], passphrase: passphrase && passphraseText(passphrase) };
+  const certificates = withoutRepeats(recipients);
+  const named = new Set(certificates.map(({ fingerprint }) => fingerprint));
+  const hidden = withoutRepeats(hiddenRecipients).filter(({ fingerprint }) => !named.has(fingerprint));
+  return { certificates, hidden, passphrase: passphrase && passphraseText(passphrase) };
+}
+
+/** The same certificate may stand in several files. */
+function withoutRepeats(certificates: readonly Certificate[]): readonly Certificate[] {
+  return [...new Map(certificates.map((certificate) => [certificate.fingerprint, certificate])).values()];
 }
 
 async function* encryptMessage(source: ByteStream, readers: Readers): ByteStream {
@@ -74,14 +86,33 @@ async function* encryptMessage(source: ByteStream, readers: Readers): ByteStream
 }
 
 /** The packets from which each recipient, and the passphrase, gets the session key (RFC 4880 5.1 and 5.3). */
-async function writeSessionKey(sessionKey: Uint8Array, { certificates, passphrase }: Readers): Promise<Uint8Array> {
+async function writeSessionKey(sessionKey: Uint8Array, readers: Readers): Promise<Uint8Array> {
+  const { certificates, hidden, passphrase } = readers;
+  const passwords = passphrase === undefined ? [] : [passphrase];
+  return Buffer.concat([
+    await writePackets(sessionKey, { certificates, passwords }),
+    await writePackets(sessionKey, { certificates: hidden, wildcard: true }),
+  ]);
+}
+
+interface PacketReaders {
+  readonly certificates: readonly Certificate[];
+  readonly passwords?: string[];
+  readonly wildcard?: boolean;
+}
+
+async function writePackets(sessionKey: Uint8Array, readers: PacketReaders): Promise<Uint8Array> {
   const { encryptSessionKey, enums } = await import('openpgp');
+  const { certificates, passwords = [], wildcard = false } = readers;
+  if (certificates.length + passwords.length === 0) return Buffer.alloc(0);
   try {
     return await encryptSessionKey({
       data: sessionKey,
       algorithm: 'aes256',
       encryptionKeys: certificates.map(({ key }) => key),
-      passwords: passphrase === undefined ? [] : [passphrase],
+      encryptionKeyIDs: certificates.map(({ encryptionKeyId, key }) => encryptionKeyId ?? key.getKeyID()),
+      passwords,
+      wildcard,
       format: 'binary',
       // Iterated and salted SHA-256 over 65,011,712 bytes, the most RFC 4880 has; gpg 2.2 knows no Argon2.
       config: { aeadProtect: false, s2kType: enums.s2k.iterated, s2kIterationCountByte: 255 },

@@ -36,13 +36,13 @@ const partialBits = 16;
 
 /**
  * One packet with a new-format header (RFC 4880 4.2.2): its body in partial lengths, or with a definite length when all
- * of it fits into one part. Every chunk it gives is a buffer of its own.
+ * of it fits into one part. Each chunk it gives overwrites the one before.
  */
 export async function* writePacket(tag: number, body: ByteStream): ByteStream {
   const partBytes = 2 ** partialBits;
   yield Uint8Array.of(0xc0 | tag);
   let isClosed = false;
-  for await (const part of inBlocks(body, partBytes, 1)) {
+  for await (const part of inBlocks(body, { blockBytes: partBytes, headroomBytes: 1, isReused: true })) {
     const sizeBytes = part.byteLength - 1;
     if (sizeBytes === partBytes) {
       part[0] = 0xe0 | partialBits;

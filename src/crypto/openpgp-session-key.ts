@@ -1,4 +1,4 @@
-import type { Message, PrivateKey, enums } from 'openpgp';
+import type { KeyID, Message, PrivateKey, enums } from 'openpgp';
 import { BackupError, toBackupError } from '../core/backup-error.ts';
 import { type Envelope, decryptHead } from './openpgp-envelope.ts';
 import { damagedMessage } from './openpgp-packets.ts';
@@ -20,8 +20,8 @@ export interface Keyring {
 }
 
 /**
- * The session key of a message: from the first private key it is encrypted for, else from the first passphrase that
- * fits. Fails with `key` when nothing in the keyring opens it, with `integrity` when its session-key packets are damaged.
+ * The session key of a message: from the first private key it is encrypted for - each is tried when there are hidden
+ * recipients -, else from the first passphrase that fits. Fails with `key` when nothing in the keyring opens it, with `integrity` when its session-key packets are damaged.
  */
 export async function openSessionKey(envelope: Envelope, keyring: Keyring, name: string): Promise<SessionKey> {
   const message = await readSessionKeyPackets(envelope, name);
@@ -56,20 +56,35 @@ async function tryPrivateKeys(
   message: EncryptedMessage,
   attempt: Attempt & { readonly failures: BackupError[] },
 ): Promise<SessionKey | null> {
-  const { keyring, name, failures } = attempt;
+  const { envelope, keyring, name, failures } = attempt;
   const keyIds = message.getEncryptionKeyIDs();
+  const isHidden = keyIds.some(isWildcard);
   for (const privateKey of keyring.privateKeys) {
-    if (!keyIds.some((keyId) => privateKey.getKeys(keyId).length > 0)) continue;
+    const isNamed = keyIds.some((keyId) => !isWildcard(keyId) && privateKey.getKeys(keyId).length > 0);
+    if (!isNamed && !isHidden) continue;
     try {
       const unlocked = await keyring.unlock(privateKey);
-      const [sessionKey] = await decryptSessionKeys(attempt, { decryptionKeys: unlocked });
+      const candidates = await decryptSessionKeys(attempt, { decryptionKeys: unlocked });
+      const fitting = candidates.find((candidate) => fits(envelope, candidate));
+      const sessionKey = fitting ?? (isNamed ? candidates[0] : undefined);
       if (sessionKey !== undefined) return { ...sessionKey, isProven: true };
-      failures.push(damagedMessage(name, `is damaged: the session key for ${privateKey.getKeyID().toHex()} is`));
+      if (isNamed)
+        failures.push(damagedMessage(name, `is damaged: the session key for ${privateKey.getKeyID().toHex()} is`));
     } catch (error) {
       failures.push(toBackupError(error, 'key', `private key ${privateKey.getKeyID().toHex()} cannot be used`));
     }
   }
   return null;
+}
+
+/** A recipient that the message does not name: the key id is 0 (RFC 4880 5.1). */
+function isWildcard(keyId: KeyID): boolean {
+  return /^0+$/.test(keyId.toHex());
+}
+
+/** Of what was encrypted to another key RSA makes noise, which now and then looks like a session key. */
+function fits(envelope: Envelope, candidate: Omit<SessionKey, 'isProven'>): boolean {
+  return decryptHead(envelope, candidate)?.isRepeated !== false;
 }
 
 async function tryPassphrases(attempt: Attempt): Promise<SessionKey | null> {
@@ -101,9 +116,11 @@ async function decryptSessionKeys(
 }
 
 function nothingFits(message: EncryptedMessage, envelope: Envelope, name: string): BackupError {
-  const keyIds = message.getEncryptionKeyIDs().map((keyId) => keyId.toHex().toUpperCase());
+  const keyIds = message.getEncryptionKeyIDs();
+  const named = keyIds.filter((keyId) => !isWildcard(keyId)).map((keyId) => keyId.toHex().toUpperCase());
   const ways = [
-    ...(keyIds.length > 0 ? [`encrypted for key ids ${keyIds.join(', ')}, none of which is at hand`] : []),
+    ...(named.length > 0 ? [`encrypted for key ids ${named.join(', ')}, none of which is at hand`] : []),
+    ...(named.length < keyIds.length ? ['encrypted for hidden recipients, whose keys are not at hand'] : []),
     ...(envelope.hasPassphrase ? ['encrypted with a passphrase, which is missing or wrong'] : []),
   ];
   if (ways.length === 0) return damagedMessage(name, 'has no session key that can be read');

@@ -1,6 +1,7 @@
 import type { PrivateKey, Signature } from 'openpgp';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Secret } from '../core/secret.ts';
+import { findFaultOfSigner } from './openpgp-certificate-checks.ts';
 import type { Certificate } from './openpgp-certificates.ts';
 import { fingerprintOf, passphraseText, readPrivateKeys, unlockPrivateKey } from './openpgp-private-keys.ts';
 
@@ -49,8 +50,9 @@ export interface VerifiedSignature {
 
 /**
  * Checks a detached signature over `bytes`: one of `certificates` (read for `verification`) must have made it, with a
- * key that was valid then. Fails with `key` when none of them is the signer's, with `integrity` when the signature is
- * damaged, of other bytes, or by a key that could not sign at that time or was revoked since.
+ * key that was valid then. Fails with `key` when none of them is the signer's or the signer's is revoked, too weak (RSA
+ * below 2048 bits, DSA, a self-signature with SHA-1) or had expired by then; with `integrity` when the signature is
+ * damaged, weak (SHA-1), of other bytes, or by a key that could not sign.
  */
 export async function verifyDetached(
   bytes: Uint8Array,
@@ -60,9 +62,17 @@ export async function verifyDetached(
   const { createMessage, verify } = await import('openpgp');
   const signature = await parseSignature(armoredSignature);
   const signer = findSigner(signature, certificates);
+  await refuseUntrusted(signer, signature);
   const message = await createMessage({ binary: bytes });
-  // No date: the clocks of the signing and the verifying host need not agree.
-  const { signatures } = await verify({ message, signature, verificationKeys: signer.key, date: null });
+  const { signatures } = await verify({
+    message,
+    signature,
+    verificationKeys: signer.key,
+    // The clocks of the signing and the verifying host need not agree.
+    date: null,
+    // gpg replaces the self-signatures of a key that is renewed: what it signed before is then older than they are.
+    config: { allowInsecureVerificationWithReformattedKeys: true },
+  });
   const failures: unknown[] = [];
   for (const { verified, signature } of signatures) {
     try {
@@ -77,6 +87,16 @@ export async function verifyDetached(
   throw new BackupError('integrity', `the OpenPGP signature by ${signer.fingerprint} is not valid${reason}`, {
     cause: failures[0],
   });
+}
+
+async function refuseUntrusted({ key, fingerprint }: Certificate, signature: Signature): Promise<void> {
+  for (const { issuerKeyID, created } of signature.packets) {
+    const reason = await findFaultOfSigner(key, issuerKeyID, created ?? new Date(0));
+    if (reason === null) continue;
+    throw new BackupError('key', `certificate ${fingerprint} of the signer ${reason}`, {
+      hint: 'Restore a backup that another key has signed.',
+    });
+  }
 }
 
 async function parseSignature(armoredSignature: string): Promise<Signature> {

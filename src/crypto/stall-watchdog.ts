@@ -56,7 +56,8 @@ export class WatchedInput {
     this.#isWaiting = true;
     try {
       const next = await this.#source.next();
-      if (next.done !== true) return controller.enqueue(next.value);
+      // A copy: consumers of web streams keep chunks, whose memory is the source's again when the next one is asked for.
+      if (next.done !== true) return controller.enqueue(Uint8Array.from(next.value));
       this.#isEnded = true;
       controller.close();
     } catch (error) {

@@ -142,4 +142,37 @@ describe('signatures', () => {
     assertFailure(restored, { code: 40, message: /manifest of backup "[^"]*" was changed: .*signature/ });
     await assertNoDatabase(teller.cluster, story.target);
   });
+
+  it('refuses to open anything unsigned where a signature is required, also from a file and without a signer', async () => {
+    const story = teller.story();
+    const backup = await story.create('small', `--recipient ${alice.certificate} --signing-key ${bob.privateKey}`);
+    const open = `--private-key ${alice.privateKey} --require-signature`;
+    const verify = `verify --level decrypt ${open}`;
+    assert.match(await story.succeed(`${verify} --signer ${bob.certificate}`), /^verified/);
+    assertFailure(await story.run(verify), { code: 2, message: /no signer was named/, hint: /--signer/ });
+    const decrypted = await story.run(`decrypt ${story.objectPath(backup)} --output dump ${open}`);
+    assertFailure(decrypted, { code: 2, message: /a file without a manifest has no signature/ });
+  });
+});
+
+describe('gpg', () => {
+  it('opens a backup for a hidden recipient with its own keyring, as restore and as decrypt', async () => {
+    const story = teller.story();
+    story.write('carol.asc', await gpg.run(['--export', 'carol@example.com']));
+    const backup = await story.create('small', `--hidden-recipient file:carol.asc`);
+    assert.deepEqual(recipientsOf(backup), []);
+    const env = { GNUPGHOME: gpg.home, HOME: gpg.home };
+    const restore = `restore ${backup.id} --engine gpg --target ${story.target} --create-db`;
+    const restored = await story.run(restore, { env });
+    assert.equal(restored.code, 0, restored.stderr);
+    const decrypted = await story.run(`decrypt ${story.objectPath(backup)} --engine gpg --output dump`, { env });
+    assert.equal(decrypted.code, 0, decrypted.stderr);
+  });
+
+  it('takes no private key but its own', async () => {
+    const story = teller.story();
+    await story.create('small', `--recipient ${alice.certificate}`);
+    const refused = await story.run(`verify --level decrypt --engine gpg --private-key ${alice.privateKey}`);
+    assertFailure(refused, { code: 2, message: /its own keyring only/, hint: /--engine gpg/ });
+  });
 });

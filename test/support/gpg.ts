@@ -10,6 +10,10 @@ export interface Gpg extends AsyncDisposable {
   /** Makes a key without a passphrase, gives its fingerprint. `algorithm` as in `--quick-generate-key`. */
   generate(userId: string, options?: { algorithm?: string; usage?: string; expire?: string }): Promise<string>;
   fingerprints(): Promise<string[]>;
+  /** Makes the agent forget what it was told. */
+  forgetPassphrases(): Promise<void>;
+  /** Its folder, GNUPGHOME. */
+  readonly home: string;
 }
 
 export async function openGpg(): Promise<Gpg> {
@@ -31,8 +35,12 @@ export async function openGpg(): Promise<Gpg> {
     return [...listing.matchAll(/^pub:(?:.*\n)fpr:{9}([0-9A-F]+):/gm)].map(([, fingerprint]) => fingerprint ?? '');
   };
   return {
+    home,
     run,
     fingerprints,
+    forgetPassphrases: async () => {
+      await execa('gpgconf', ['--kill', 'gpg-agent'], { env });
+    },
     generate: async (userId, { algorithm = 'default', usage = 'default', expire = 'never' } = {}) => {
       const before = await fingerprints();
       await run(['--passphrase', '', '--quick-generate-key', userId, algorithm, usage, expire]);

@@ -22,6 +22,8 @@ interface CreateOptions extends CommonOptions, StoreOptions, UploadOptions {
   readonly label?: string;
   readonly encrypt?: 'openpgp' | 'aes-256';
   readonly recipient?: readonly string[];
+  readonly hiddenRecipient?: readonly string[];
+  readonly recipientKey?: readonly string[];
   readonly key?: readonly string[];
   readonly passphrase?: string;
   readonly signingKey?: string;
@@ -51,6 +53,8 @@ export function createCommand(output: Output): Command {
     .addOption(option('--label <name>', 'folder of the database in the store; its name by default'))
     .addOption(option('--encrypt <method>', 'how to encrypt').choices(['openpgp', 'aes-256']))
     .addOption(listOption('--recipient <ref>', 'OpenPGP certificates or keyring: file:PATH or env:NAME'))
+    .addOption(listOption('--hidden-recipient <ref>', 'the same, whom neither objects nor manifest name'))
+    .addOption(listOption('--recipient-key <fingerprint[!]>', 'of these certificates only; with ! that very subkey'))
     .addOption(listOption('--key <ref>', 'AES-256 key: file:PATH or env:NAME'))
     .addOption(option('--passphrase <ref>', 'passphrase that opens the backup: file:PATH or env:NAME'))
     .addOption(option('--signing-key <ref>', 'OpenPGP private key that signs the manifest'))
@@ -153,19 +157,29 @@ function describePartial(outcomes: readonly Outcome[]): string {
 
 function toEncryptionRequest(options: CreateOptions): EncryptionRequest {
   const { passphrase, recipient: recipients = [], key: keys = [], signingKey, signingKeyPassphrase } = options;
+  const { hiddenRecipient: hiddenRecipients, recipientKey: recipientKeys } = options;
   const method = options.encrypt ?? guessMethod(options);
   if (method === 'openpgp' && keys.length > 0) throw misplaced('--key', 'AES-256');
-  if (method === 'aes-256' && recipients.length > 0) throw misplaced('--recipient', 'OpenPGP');
-  if (method === 'aes-256' && signingKey !== undefined) throw misplaced('--signing-key', 'OpenPGP');
-  return method === 'openpgp'
-    ? { method, recipients, passphrase, signingKey, signingKeyPassphrase }
-    : { method, keys, passphrase };
+  if (method === 'openpgp') {
+    return { method, recipients, hiddenRecipients, recipientKeys, passphrase, signingKey, signingKeyPassphrase };
+  }
+  const forOpenPgp = {
+    '--recipient': recipients,
+    '--hidden-recipient': hiddenRecipients,
+    '--recipient-key': recipientKeys,
+    '--signing-key': signingKey,
+  };
+  for (const [flag, value] of Object.entries(forOpenPgp)) {
+    if (value !== undefined && value.length > 0) throw misplaced(flag, 'OpenPGP');
+  }
+  return { method, keys, passphrase };
 }
 
 /** The kind of key says what is meant; a passphrase fits both. */
-function guessMethod({ recipient = [], key = [] }: CreateOptions): EncryptionRequest['method'] {
-  if (recipient.length > 0 && key.length === 0) return 'openpgp';
-  if (key.length > 0 && recipient.length === 0) return 'aes-256';
+function guessMethod({ recipient = [], hiddenRecipient = [], key = [] }: CreateOptions): EncryptionRequest['method'] {
+  const recipients = recipient.length + hiddenRecipient.length;
+  if (recipients > 0 && key.length === 0) return 'openpgp';
+  if (key.length > 0 && recipients === 0) return 'aes-256';
   throw new BackupError('usage', 'it is not clear how to encrypt', {
     hint: 'Say --encrypt openpgp with --recipient file:PATH, or --encrypt aes-256 with --key file:PATH.',
   });
