@@ -1,6 +1,6 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
-import type { Meaning } from './meaning.ts';
-import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from './network-faults.ts';
+import type { Meaning } from '../core/meaning.ts';
+import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from '../core/network-faults.ts';
 
 /** What the SDK's errors carry, as far as it is there. Answers to HEAD have no body, but name the error in a header. */
 interface Failure {

@@ -1,5 +1,5 @@
 import { BackupError, describeError, type BackupErrorOptions } from '../core/backup-error.ts';
-import type { Meaning } from './meaning.ts';
+import type { Meaning } from '../core/meaning.ts';
 
 /** The `code` of a system error (`ENOENT`, …), or nothing for any other value. */
 export function errorCode(error: unknown): string | undefined {

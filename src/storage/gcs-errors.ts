@@ -1,8 +1,8 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
-import type { Meaning } from './meaning.ts';
+import type { Meaning } from '../core/meaning.ts';
 import type { HttpAnswer } from './gcs-http.ts';
 import { meaningOfCredentials, meaningOfNetwork, meaningOfRefusal, textOfRefusal } from './gcs-meanings.ts';
-import { isNetworkFault, parseRetryAfterMs } from './network-faults.ts';
+import { isNetworkFault, parseRetryAfterMs } from '../core/network-faults.ts';
 
 /** An answer of the JSON API that is no success. */
 export class GcsFailure extends Error {

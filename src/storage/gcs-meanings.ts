@@ -1,6 +1,6 @@
 import { describeError } from '../core/backup-error.ts';
-import type { Meaning } from './meaning.ts';
-import { isCertificateFault, isNetworkFault } from './network-faults.ts';
+import type { Meaning } from '../core/meaning.ts';
+import { isCertificateFault, isNetworkFault } from '../core/network-faults.ts';
 
 /** What the JSON API says when it refuses. */
 export interface Refusal {

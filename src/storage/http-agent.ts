@@ -2,9 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { Agent as HttpAgent, type AgentOptions } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Socket } from 'node:net';
-import { getCACertificates } from 'node:tls';
-import { BackupError, describeError } from '../core/backup-error.ts';
-import { errorCode } from './file-errors.ts';
+import { loadAuthorities } from '../core/certificate-authorities.ts';
+import { assertProxies } from '../core/http-proxy.ts';
 
 export interface HttpAgentOptions {
   /** Where the agent's requests go: decides between HTTP and HTTPS. */
@@ -59,30 +58,5 @@ function endWhenSilent(socket: unknown, { connectTimeoutMs, idleTimeoutMs }: Htt
 
 /** The usual authorities and those of a PEM file. Fails with `config` when the file cannot be read or holds none. */
 export async function readAuthorities(caFile: string | undefined): Promise<string[] | undefined> {
-  if (caFile === undefined) return undefined;
-  const pem = await readFile(caFile, 'utf8').catch((error: unknown) => {
-    const reason = errorCode(error) === 'ENOENT' ? 'there is no such file' : describeError(error);
-    throw new BackupError('config', `cannot read the certificate authorities in "${caFile}": ${reason}`, {
-      hint: 'Give a PEM file that this user may read.',
-      cause: error,
-    });
-  });
-  if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
-    throw new BackupError('config', `"${caFile}" holds no certificate`, { hint: 'Give a file in PEM format.' });
-  }
-  return [...getCACertificates('default'), pem];
-}
-
-/**
- * Fails with `config` for an address of a proxy that Node would pass by in silence. It may hold a password, and is not
- * repeated.
- */
-export function assertProxies(env: Readonly<Record<string, string | undefined>>): void {
-  for (const name of ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']) {
-    const address = env[name] ?? '';
-    if (address === '' || (/^https?:\/\//i.test(address) && URL.canParse(address))) continue;
-    throw new BackupError('config', `${name} is not the address of an HTTP proxy`, {
-      hint: 'Write it as http://HOST:PORT.',
-    });
-  }
+  return await loadAuthorities(caFile, async (path) => await readFile(path, 'utf8'));
 }

@@ -4,7 +4,8 @@ import { Agent as HttpsAgent } from 'node:https';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { BackupError, describeError } from '../core/backup-error.ts';
-import { assertProxies, readAuthorities } from './http-agent.ts';
+import { assertProxies } from '../core/http-proxy.ts';
+import { readAuthorities } from './http-agent.ts';
 import { assertUsableEncryption } from './s3-encryption.ts';
 import type { S3Settings, StoreDeps, StoreTimings } from './store-settings.ts';
 

@@ -1,6 +1,6 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
-import type { Meaning } from './meaning.ts';
-import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from './network-faults.ts';
+import type { Meaning } from '../core/meaning.ts';
+import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from '../core/network-faults.ts';
 import {
   full,
   meaningByName,

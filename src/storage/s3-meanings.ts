@@ -1,4 +1,4 @@
-import type { Meaning } from './meaning.ts';
+import type { Meaning } from '../core/meaning.ts';
 
 const denied: Meaning = {
   kind: 'access',
