@@ -1,7 +1,7 @@
 import type { ByteStream } from '../core/byte-stream.ts';
 import { BackupError } from '../core/backup-error.ts';
 import { checkedRange, clampRange, type ByteRange } from './byte-range.ts';
-import { withRetries, type RetryOptions } from './retry.ts';
+import { withRetries, type RetryOptions } from '../core/retry.ts';
 
 /** The answer to one range request. */
 export interface RangeAnswer {

@@ -2,7 +2,7 @@ import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import type { GetOptions } from './object-store.ts';
 import { readRanges, type RangeSource } from './ranged-read.ts';
-import { withRetries, type RetryOptions, type RetryPolicy } from './retry.ts';
+import { withRetries, type RetryOptions, type RetryPolicy } from '../core/retry.ts';
 import type { StoreTimings } from './store-settings.ts';
 
 // Larger or more ranges are no faster than a restore can use, and leave more buffers to the garbage collector.

@@ -1,6 +1,6 @@
 import type { LockRequest } from '../core/object-lock.ts';
 import type { Secret } from '../core/secret.ts';
-import type { RetryPolicy } from './retry.ts';
+import type { RetryPolicy } from '../core/retry.ts';
 
 /** Server-side encryption to ask S3 for; without it the bucket's default applies. */
 export type S3EncryptionRequest =

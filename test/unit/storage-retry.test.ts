@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { retryDelayMs, withRetries } from '../../src/storage/retry.ts';
+import { retryDelayMs, withRetries } from '../../src/core/retry.ts';
 
 const policy = { attempts: 4, firstDelayMs: 1, maxDelayMs: 3 };
 const isTransient = (error: unknown): boolean => error instanceof Error && error.message.startsWith('transient');
