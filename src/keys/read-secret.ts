@@ -31,6 +31,7 @@ export type SecretSource = (reference: SecretReference, access: SecretAccess) =>
 const sources = {
   env: async () => (await import('./env-source.ts')).readVariable,
   file: async () => (await import('./file-source.ts')).readSecretFile,
+  exec: async () => (await import('./exec-source.ts')).runSecretCommand,
 } as const satisfies Partial<Record<SecretScheme, () => Promise<SecretSource>>>;
 
 /**
