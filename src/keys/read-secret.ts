@@ -32,6 +32,7 @@ const sources = {
   env: async () => (await import('./env-source.ts')).readVariable,
   file: async () => (await import('./file-source.ts')).readSecretFile,
   exec: async () => (await import('./exec-source.ts')).runSecretCommand,
+  vault: async () => (await import('./vault-source.ts')).readVaultSecret,
 } as const satisfies Partial<Record<SecretScheme, () => Promise<SecretSource>>>;
 
 /**

@@ -1,0 +1,26 @@
+import { BackupError } from '../core/backup-error.ts';
+import type { KeyWrapper } from '../core/key-wrapper.ts';
+import type { SecretAccess } from './read-secret.ts';
+import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
+
+/**
+ * Makes a wrapper of the key that a reference names; it asks its service for nothing yet. Fails with `config` when a
+ * setting of the service is missing or wrong. The signal of `access` ends every later call as well.
+ */
+export type KeyWrapperOpener = (reference: WrapperReference, access: SecretAccess) => Promise<KeyWrapper>;
+
+const openers = {
+  'vault-transit': async () => (await import('./vault-transit-wrapper.ts')).openVaultTransit,
+} as const satisfies Partial<Record<WrapperScheme, () => Promise<KeyWrapperOpener>>>;
+
+/** The key that never leaves its service and that `reference` names. Errors: `config`; those of `KeyWrapper` come later. */
+export async function openKeyWrapper(reference: WrapperReference, access: SecretAccess): Promise<KeyWrapper> {
+  const load: (() => Promise<KeyWrapperOpener>) | undefined = (
+    openers as Partial<Record<WrapperScheme, () => Promise<KeyWrapperOpener>>>
+  )[reference.scheme];
+  if (load === undefined) {
+    throw new BackupError('config', `keys of scheme "${reference.scheme}:" are not supported by this version`);
+  }
+  const open = await load();
+  return await open(reference, access);
+}
