@@ -12,8 +12,11 @@ import { sendVault, type VaultAnswer, type VaultConnection, type VaultRequest } 
 import { VaultSession } from './vault-session.ts';
 import { readVaultSettings, type VaultSettings } from './vault-settings.ts';
 
-/** A call that is throttled or cut off is repeated after growing delays, of 3 seconds in all at most, or as Vault asks. */
-const policy: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 5_000 };
+/**
+ * A call that is throttled or cut off is repeated after growing delays, of 8 seconds in all at most (quotas are per
+ * second by default), or as Vault asks.
+ */
+const policy: RetryPolicy = { attempts: 6, firstDelayMs: 250, maxDelayMs: 5_000 };
 
 export interface VaultCall extends VaultRequest {
   /** The end of `cannot …`. */

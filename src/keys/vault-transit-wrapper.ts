@@ -38,7 +38,7 @@ class VaultTransitWrapper implements KeyWrapper {
   readonly #client: VaultClient;
   readonly #signal: AbortSignal | undefined;
   readonly #held: Disposable;
-  #isUsable = false;
+  #usable: Promise<void> | undefined;
 
   constructor({ text, location, version }: WrapperReference, client: VaultClient, signal: AbortSignal | undefined) {
     this.name = text;
@@ -91,20 +91,28 @@ class VaultTransitWrapper implements KeyWrapper {
     this.#held[Symbol.dispose]();
   }
 
+  /** Asks once, however many wait for the answer; again after a failure. */
   async #assertUsable(action: string): Promise<void> {
-    if (this.#isUsable) return;
+    const usable = (this.#usable ??= this.#checkKey(action));
+    try {
+      await usable;
+    } catch (error) {
+      if (this.#usable === usable) this.#usable = undefined;
+      throw error;
+    }
+  }
+
+  async #checkKey(action: string): Promise<void> {
     const path = `${this.#mount}/keys/${this.#key}`;
     const answer = await this.#client.call({ action, signal: this.#signal, method: 'GET', path });
     if (answer.status === 404)
       throw new BackupError('key', `cannot ${action}: there is no such key`, { hint: keyHint });
     if (answer.status !== 200) throw describeRefusal(answer, action, this.#version);
     const type = String(answer.data['type']);
-    if (type !== algorithm) {
-      throw new BackupError('config', `cannot ${action}: it is a key of type ${type}`, {
-        hint: `Create a key of type ${algorithm}.`,
-      });
-    }
-    this.#isUsable = true;
+    if (type === algorithm) return;
+    throw new BackupError('config', `cannot ${action}: it is a key of type ${type}`, {
+      hint: `Create a key of type ${algorithm}.`,
+    });
   }
 
   async #call(action: string, verb: 'encrypt' | 'decrypt', body: Record<string, unknown>): Promise<VaultAnswer> {
@@ -163,13 +171,8 @@ function describeRefusal({ errors, status }: VaultAnswer, action: string, versio
     return new BackupError('key', `cannot ${action}: Vault refuses (HTTP ${status}): ${text.slice(0, 300)}`);
   }
   const { kind, reason, hint } = known;
-  return new BackupError(
-    kind,
-    `cannot ${action}: ${reason.replace('this version', version ? `version ${version}` : 'its version')}`,
-    {
-      hint,
-    },
-  );
+  const which = version === undefined ? 'this version' : `version ${version}`;
+  return new BackupError(kind, `cannot ${action}: ${reason.replace('this version', which)}`, { hint });
 }
 
 function toBase64(bytes: Uint8Array): string {
