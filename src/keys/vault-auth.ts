@@ -51,7 +51,7 @@ export function toVaultToken(text: string, ttlSeconds: unknown, isRenewable: unk
 
 async function readToken({ env, signal }: SecretAccess): Promise<string> {
   const given = (env['VAULT_TOKEN'] ?? '').trim();
-  if (given !== '') return given;
+  if (given !== '') return assertCredential(given, 'VAULT_TOKEN');
   const path = join(env['HOME'] ?? homedir(), '.vault-token');
   const reference: SecretReference = { scheme: 'file', location: path, text: `file:${path}` };
   try {
@@ -94,8 +94,11 @@ async function readLocalSecret(reference: SecretReference, access: SecretAccess)
   if (read === undefined) throw new BackupError('config', `${reference.text} is not a secret of this machine`);
   using secret =
     reference.field === undefined ? read.secret : selectJsonField(read.secret, reference.field, reference.text);
-  const text = secret.revealText().trim();
-  // What HTTP takes for a header or JSON for a string, and what such credentials consist of.
+  return assertCredential(secret.revealText().trim(), reference.text);
+}
+
+/** Printable ASCII: what such credentials consist of, and what may stand in a header. */
+function assertCredential(text: string, name: string): string {
   if (/^[\x21-\x7e]+$/.test(text)) return text;
-  throw new BackupError('key', `${reference.text} holds nothing that Vault would take`);
+  throw new BackupError('key', `${name} holds nothing that Vault would take`);
 }

@@ -64,7 +64,7 @@ export class VaultSession {
     return token;
   }
 
-  /** A login ends when nobody waits for it any more. */
+  /** A login ends when nobody waits for it any more; who comes later starts another. */
   async #acquire(signal: AbortSignal | undefined): Promise<VaultToken> {
     const login = (this.#login ??= this.#startLogin());
     login.waiting += 1;
@@ -72,6 +72,7 @@ export class VaultSession {
       return await untilAborted(login.token, signal);
     } finally {
       login.waiting -= 1;
+      if (this.#login === login && login.waiting === 0) this.#login = undefined;
       if (login.waiting === 0) login.controller.abort();
     }
   }
@@ -85,14 +86,10 @@ export class VaultSession {
   }
 
   async #logIn(signal: AbortSignal): Promise<VaultToken> {
-    try {
-      const token = await this.#deps.acquire(signal);
-      this.#token = token;
-      this.#scheduleRenewal();
-      return token;
-    } finally {
-      this.#login = undefined;
-    }
+    const token = await this.#deps.acquire(signal);
+    this.#token = token;
+    this.#scheduleRenewal();
+    return token;
   }
 
   #release(): void {
