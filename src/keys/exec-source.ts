@@ -38,7 +38,8 @@ function readTimeout(env: Environment): number {
   const text = env[timeoutVariable];
   if (text === undefined) return defaultTimeoutMs;
   try {
-    return parseDuration(text);
+    // Timers take no more.
+    return Math.min(parseDuration(text), 2 ** 31 - 1);
   } catch (error) {
     throw new BackupError('config', `${timeoutVariable} is not a duration`, { hint: 'Write 90s or 5m.', cause: error });
   }

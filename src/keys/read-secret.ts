@@ -40,6 +40,7 @@ const sources = {
  * missing, unreadable, empty or larger than 1 MiB, or has no such field; with `config` when its place is not set up.
  */
 export async function readSecret(reference: SecretReference, access: SecretAccess): Promise<SecretRead> {
+  access.signal?.throwIfAborted();
   const source = await openSource(reference);
   const read = await source(reference, access);
   const secret =

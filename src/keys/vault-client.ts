@@ -87,10 +87,10 @@ export class VaultClient {
       const token = await this.#session.token(signal);
       const answer = await this.#repeat(request, token, signal);
       if (answer.status !== 403) return answer;
-      if (await this.#isValid(token, signal)) throw new VaultFailure(answer);
+      if (await this.#isValid(token, signal)) throw new VaultFailure(answer, request.path);
       const second = await this.#repeat(request, await this.#session.replace(token, signal), signal);
       if (second.status !== 403) return second;
-      throw new VaultFailure(second);
+      throw new VaultFailure(second, request.path);
     } catch (error) {
       signal?.throwIfAborted();
       throw toVaultError(error, action);
@@ -125,7 +125,7 @@ export class VaultClient {
     };
     const answer = await sendVault(this.#connection, { ...request, headers }, signal);
     if (answer.isVault && isReadable(answer)) return answer;
-    throw new VaultFailure(answer);
+    throw new VaultFailure(answer, request.path);
   }
 }
 

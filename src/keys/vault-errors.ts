@@ -9,12 +9,14 @@ export class VaultFailure extends Error {
   readonly status: number;
   readonly retryAfterMs: number | undefined;
   readonly isVault: boolean;
+  readonly path: string;
 
-  constructor({ status, retryAfterMs, isVault, errors }: VaultAnswer) {
+  constructor({ status, retryAfterMs, isVault, errors }: VaultAnswer, path: string) {
     super(errors.join('; ').slice(0, 300));
     this.status = status;
     this.retryAfterMs = retryAfterMs;
     this.isVault = isVault;
+    this.path = path;
   }
 }
 
@@ -60,11 +62,6 @@ const tokenRefused: Meaning = {
   reason: 'the Vault token is unknown, expired or revoked',
   hint: 'Log in to Vault again, or set VAULT_TOKEN to a valid token.',
 };
-const denied: Meaning = {
-  kind: 'key',
-  reason: 'permission denied, or there is no such mount',
-  hint: 'Allow the token what docs/keys.md lists, or correct the path and VAULT_NAMESPACE.',
-};
 const sealed: Meaning = { kind: 'key', reason: 'Vault is sealed', hint: 'Unseal it.' };
 const busy: Meaning = {
   kind: 'key',
@@ -73,7 +70,7 @@ const busy: Meaning = {
 };
 const foreign: Meaning = { kind: 'config', reason: 'what answers is not Vault', hint: 'Correct VAULT_ADDR.' };
 
-function meaningOfFailure({ status, isVault, message }: VaultFailure): Meaning {
+function meaningOfFailure({ status, isVault, message, path }: VaultFailure): Meaning {
   if (status === 503 && /sealed/i.test(message)) return sealed;
   if (status === 429) return busy;
   if (status >= 500)
@@ -86,8 +83,17 @@ function meaningOfFailure({ status, isVault, message }: VaultFailure): Meaning {
     };
   }
   if (!isVault) return foreign;
-  if (status === 403) return denied;
+  if (status === 403) return toDenial(path);
   return { kind: 'key', reason: describe('Vault refuses the request', status, message) };
+}
+
+/** What may be known of a mount depends on the rights on the paths below it. */
+function toDenial(path: string): Meaning {
+  return {
+    kind: 'key',
+    reason: `permission denied on "${path.replace('sys/internal/ui/mounts/', '')}", or there is no such mount`,
+    hint: 'Allow the token what docs/keys.md lists, or correct the path and VAULT_NAMESPACE.',
+  };
 }
 
 function describe(what: string, status: number, message: string): string {

@@ -11,11 +11,11 @@ import { wrappedKeySchema, type WrappedKey } from '../../src/core/wrapped-key.ts
 export interface WrapperUnderTest {
   readonly provider: WrappedKey['provider'];
   /** A wrapper of the key; the test disposes of it. */
-  open(signal?: AbortSignal): Promise<KeyWrapper>;
+  readonly open: (signal?: AbortSignal) => Promise<KeyWrapper>;
   /** A wrapper of another key of the same service. */
-  openOther(): Promise<KeyWrapper>;
+  readonly openOther: () => Promise<KeyWrapper>;
   /** A wrapper of a key that does not exist. */
-  openMissing(): Promise<KeyWrapper>;
+  readonly openMissing: () => Promise<KeyWrapper>;
   /** Whether the service binds what it wraps to the backup. */
   readonly bindsContext: boolean;
   /** Makes a new version of the key, which later wraps take. Absent where the caller cannot see versions. */

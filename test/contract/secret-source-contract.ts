@@ -12,8 +12,8 @@ export interface SourceUnderTest {
   env(): Environment;
   /** Keeps a new secret, in a place of its own, and gives the reference to it, without a version. */
   put(value: string): Promise<string>;
-  /** Keeps a JSON object, and gives the reference to it, without field and version. */
-  putFields(fields: Readonly<Record<string, string>>): Promise<string>;
+  /** Keeps a JSON object, and gives the reference to it, without field and version. Absent where references take none. */
+  readonly putFields?: (fields: Readonly<Record<string, string>>) => Promise<string>;
   /** Gives a secret that is there another value, as a new version. Absent where there are no versions. */
   readonly putAgain?: (reference: string, value: string) => Promise<void>;
   /** A reference to what was never there. */
@@ -33,6 +33,7 @@ export function testSecretSource(name: string, subject: SourceUnderTest): void {
 
     testValues(subject, read);
     testAbsence(subject, read);
+    if (subject.putFields !== undefined) testFields(subject.putFields, read);
     if (subject.putAgain !== undefined) testVersions(subject, subject.putAgain, read);
   });
 }
@@ -46,17 +47,6 @@ function testValues(subject: SourceUnderTest, read: Read): void {
       assert.equal(secret.revealText(), value);
       assert.deepEqual(warnings, []);
     }
-  });
-
-  it('takes a field of a JSON object, and names the fields there are when it has no such', async () => {
-    const reference = await subject.putFields({ user: 'backup', password: 'hunter2' });
-    assert.equal((await read(`${reference}#user`)).secret.revealText(), 'backup');
-    assert.equal((await read(`${reference}#password`)).secret.revealText(), 'hunter2');
-    await assert.rejects(read(`${reference}#port`), (error) => {
-      assert.ok(error instanceof BackupError && error.kind === 'key');
-      assert.ok(error.message.endsWith(`${reference}#port has no field "port"; its fields: password, user`));
-      return !inspect(error).includes('hunter2');
-    });
   });
 
   it('never prints the value', async () => {
@@ -74,6 +64,21 @@ function testValues(subject: SourceUnderTest, read: Read): void {
       answers.map(({ secret }) => secret.revealText()),
       values,
     );
+  });
+}
+
+type PutFields = (fields: Readonly<Record<string, string>>) => Promise<string>;
+
+function testFields(putFields: PutFields, read: Read): void {
+  it('takes a field of a JSON object, and names the fields there are when it has no such', async () => {
+    const reference = await putFields({ user: 'backup', password: 'hunter2' });
+    assert.equal((await read(`${reference}#user`)).secret.revealText(), 'backup');
+    assert.equal((await read(`${reference}#password`)).secret.revealText(), 'hunter2');
+    await assert.rejects(read(`${reference}#port`), (error) => {
+      assert.ok(error instanceof BackupError && error.kind === 'key');
+      assert.ok(error.message.endsWith(`${reference}#port has no field "port"; its fields: password, user`));
+      return !inspect(error).includes('hunter2');
+    });
   });
 }
 

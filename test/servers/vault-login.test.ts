@@ -77,7 +77,7 @@ describe('a token of Vault', () => {
     const powerless = vaultEnvironment({ VAULT_TOKEN: await makeToken({ [`${kv}/data/b`]: ['read'] }) });
     await assert.rejects(read(powerless), {
       kind: 'key',
-      message: /\/a: permission denied, or there is no such mount$/,
+      message: /\/a: permission denied on "kv-v2-\S+\/a", or there is no such mount$/,
     });
   });
 

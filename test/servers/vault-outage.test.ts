@@ -47,7 +47,7 @@ describe('the token of a long run', () => {
   it('is renewed while a wrapper is open, also when Vault does not answer for a moment, and not after', async () => {
     await using proxy = await FaultProxy.start(Number(new URL(server.address).port));
     const { key, rights } = await makeKey();
-    const token = await makeToken(rights, { ttl: '3s', renewable: true });
+    const token = await makeToken(rights, { ttl: '5s', renewable: true });
     const { expire_time: end } = await lookUpToken(token);
     const wrapper = await open(key, vaultEnvironment({ VAULT_TOKEN: token, VAULT_ADDR: proxy.endpoint }));
     assert.ok(await canWrap(wrapper));

@@ -110,7 +110,7 @@ describe('a secret in Vault', () => {
     await putVersion('forbidden', { value: 'no' });
     const token = await makeToken({ [`${versioned}/data/allowed`]: ['read'] });
     assert.equal(await readText(`vault:${versioned}/allowed`, { VAULT_TOKEN: ` ${token}\n` }), 'yes');
-    const denied = { kind: 'key', message: /\/forbidden: permission denied/ };
+    const denied = { kind: 'key', message: /\/forbidden: permission denied on "kv-v2-\S+\/data\/forbidden"/ };
     await assert.rejects(read(`vault:${versioned}/forbidden`, { VAULT_TOKEN: token }), denied);
     await assert.rejects(read('vault:no-such-mount/a', { VAULT_TOKEN: token }), {
       kind: 'key',
