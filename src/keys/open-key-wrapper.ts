@@ -1,4 +1,3 @@
-import { BackupError } from '../core/backup-error.ts';
 import type { KeyWrapper } from '../core/key-wrapper.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
@@ -13,16 +12,11 @@ const openers = {
   'aws-kms': async () => (await import('./aws-kms-wrapper.ts')).openAwsKms,
   'azure-key': async () => (await import('./azure-key-wrapper.ts')).openAzureKey,
   'gcp-kms': async () => (await import('./gcp-kms-wrapper.ts')).openGcpKms,
-} as const satisfies Partial<Record<WrapperScheme, () => Promise<KeyWrapperOpener>>>;
+  'vault-transit': async () => (await import('./vault-transit-wrapper.ts')).openVaultTransit,
+} as const satisfies Record<WrapperScheme, () => Promise<KeyWrapperOpener>>;
 
 /** The key that never leaves its service and that `reference` names. Errors: `config`; those of `KeyWrapper` come later. */
 export async function openKeyWrapper(reference: WrapperReference, access: SecretAccess): Promise<KeyWrapper> {
-  const load: (() => Promise<KeyWrapperOpener>) | undefined = (
-    openers as Partial<Record<WrapperScheme, () => Promise<KeyWrapperOpener>>>
-  )[reference.scheme];
-  if (load === undefined) {
-    throw new BackupError('config', `keys of scheme "${reference.scheme}:" are not supported by this version`);
-  }
-  const open = await load();
+  const open = await openers[reference.scheme]();
   return await open(reference, access);
 }

@@ -34,27 +34,20 @@ const sources = {
   'aws-sm': async () => (await import('./aws-secret-source.ts')).readAwsSecret,
   'azure-kv': async () => (await import('./azure-secret-source.ts')).readAzureSecret,
   'gcp-sm': async () => (await import('./gcp-secret-source.ts')).readGcpSecret,
-} as const satisfies Partial<Record<SecretScheme, () => Promise<SecretSource>>>;
+  exec: async () => (await import('./exec-source.ts')).runSecretCommand,
+  vault: async () => (await import('./vault-source.ts')).readVaultSecret,
+} as const satisfies Record<SecretScheme, () => Promise<SecretSource>>;
 
 /**
  * Fetches a secret, or the field of it that the reference names. Fails with `key`, naming the reference, when it is
  * missing, unreadable, empty or larger than 1 MiB, or has no such field; with `config` when its place is not set up.
  */
 export async function readSecret(reference: SecretReference, access: SecretAccess): Promise<SecretRead> {
-  const source = await openSource(reference);
+  access.signal?.throwIfAborted();
+  const source: SecretSource = await sources[reference.scheme]();
   const read = await source(reference, access);
   const secret =
     reference.field === undefined ? read.secret : selectJsonField(read.secret, reference.field, reference.text);
   if (secret.sizeBytes === 0) throw new BackupError('key', `secret ${reference.text} is empty`);
   return { ...read, secret };
-}
-
-async function openSource({ scheme }: SecretReference): Promise<SecretSource> {
-  const open: (() => Promise<SecretSource>) | undefined = (
-    sources as Partial<Record<SecretScheme, () => Promise<SecretSource>>>
-  )[scheme];
-  if (open !== undefined) return await open();
-  throw new BackupError('config', `secret references of scheme "${scheme}:" are not supported by this version`, {
-    hint: 'Keep the secret in a place that docs/keys.md names.',
-  });
 }

@@ -149,7 +149,8 @@ describe('an AES key', () => {
     'env:MISSING': { code: 30, message: /env:MISSING: there is no such environment variable$/, hint: null },
     'env:not-a-name': { code: 3, message: /variable name/ },
     'file:': { code: 3, message: /names nothing/ },
-    'vault:secret/backup#key': { code: 3, message: /"vault:" are not supported by this version/ },
+    'vault:secret/backup#key': { code: 3, message: /VAULT_ADDR is not set/ },
+    'exec:echo no key >&2; false': { code: 30, message: /the command exited with code 1: no key$/, hint: null },
   };
   for (const [reference, expected] of Object.entries(references)) {
     it(`by the reference ${reference} is refused, and nothing is left`, async () => {
