@@ -71,7 +71,7 @@ describe('secret reference', () => {
       ['env:MY-KEY', /"env:" has a variable name that is not/],
       ['env:1ST', /"env:" has a variable name that is not/],
       ['file:', /"file:" names nothing/],
-      ['env:A@2', /"env:" takes no "@" version/],
+      ['env:A@', /"env:" has an empty version/],
       ['env:A#', /"env:" has an empty field/],
       ['file:/a@', /"file:" has an empty version/],
       ['vault:backup', /"vault:" is not MOUNT\/PATH/],
