@@ -1,6 +1,6 @@
 import type { Secret } from '../core/secret.ts';
 import type { Keyring } from './keyring.ts';
-import { isKeyringText } from './keyring.ts';
+import { createKeyring, isKeyringText } from './keyring.ts';
 import { parseKeyring, selectKeyringKey } from './parse-keyring.ts';
 import { readSecret } from './read-secret.ts';
 import type { SecretAccess } from './read-secret.ts';
@@ -40,13 +40,18 @@ export interface KeyringRead {
 }
 
 /**
- * All keys that a secret reference names: those of a keyring, or one active key. After `@` may stand a version of the
- * source. Errors: `config` (the reference), `key` (what it names).
+ * All keys that a secret reference names: those of a keyring; a plain key is a keyring of one active key, and so is the
+ * one of the id that stands after `@`. Errors: `config` (the reference), `key` (what it names).
  */
 export async function readKeyring(referenceText: string, access: SecretAccess): Promise<KeyringRead> {
-  const reference = parseSecretReference(referenceText);
-  const { secret, version, warnings } = await readSecret(reference, access);
-  using text = secret;
-  const keyring = parseKeyring(text, reference.text);
+  const { source, keyId: wanted } = splitKeyId(parseSecretReference(referenceText));
+  const { secret: content, version, warnings } = await readSecret(source, access);
+  using text = content;
+  const keyring = wanted === undefined ? parseKeyring(text, source.text) : selectAlone(text, wanted, source.text);
   return { keyring, ...(version !== undefined && !isKeyringText(text) && { version }), warnings };
+}
+
+function selectAlone(text: Secret, id: string, name: string): Keyring {
+  const { secret, createdAt } = selectKeyringKey(text, { id, name });
+  return createKeyring(secret, createdAt);
 }
