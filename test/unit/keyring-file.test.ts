@@ -20,7 +20,8 @@ import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts'
 const root = await mkdtemp(join(tmpdir(), 'librelog-keyring-'));
 after(async () => await rm(root, { recursive: true }));
 const now = new Date('2026-11-24T12:00:00Z');
-const rotator = join(import.meta.dirname, '..', 'support', 'keyring-rotator.ts');
+const support = join(import.meta.dirname, '..', 'support');
+const rotator = join(support, 'keyring-rotator.ts');
 
 let folders = 0;
 
@@ -175,6 +176,31 @@ describe('several processes', () => {
     assert.equal(new Set(made).size, 1 + 3 + 24);
     assert.deepEqual((await readIds(path)).toSorted(), made.toSorted());
     assert.deepEqual((await readdir(folder)).toSorted(), ['ring', 'ring.lock']);
+  });
+
+  it('may be killed at every step of a rotation: the keyring is the old one or the new one, whole', async () => {
+    const outcomes = { old: 0, new: 0 };
+    for (let step = 1; ; step += 1) {
+      const { folder, path, keyId } = await makeKeyFile();
+      const before = await readFile(path, 'utf8');
+      const child = spawn(process.execPath, [join(support, 'dying-rotator.ts'), path, String(step)], {
+        stdio: 'inherit',
+      });
+      const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+      const ids = await readIds(path);
+      assert.equal(ids[0], keyId);
+      if (signal === null) {
+        assert.deepEqual([code, ids.length], [0, 2]);
+        assert.ok(step > 8, `${step} steps`);
+        break;
+      }
+      assert.equal(signal, 'SIGKILL');
+      if (ids.length === 1) assert.equal(await readFile(path, 'utf8'), before, `step ${step}`);
+      outcomes[ids.length === 1 ? 'old' : 'new'] += 1;
+      await rotateKeyringFile(path, { now });
+      assert.deepEqual((await readdir(folder)).toSorted(), ['ring', 'ring.lock']);
+    }
+    assert.ok(outcomes.old > 0 && outcomes.new > 0, JSON.stringify(outcomes));
   });
 
   it('may be killed at any moment: the keyring is whole, has every key reported, and can be rotated', async () => {
