@@ -34,6 +34,8 @@ export async function readKeyEncryptionKey(referenceText: string, access: Secret
 export interface KeyringRead {
   /** The caller disposes of it. */
   readonly keyring: Keyring;
+  /** A plain key is none, though it is read as one. */
+  readonly isKeyring: boolean;
   /** Of a plain key, where its source keeps versions. */
   readonly version?: string;
   readonly warnings: readonly string[];
@@ -48,7 +50,8 @@ export async function readKeyring(referenceText: string, access: SecretAccess): 
   const { secret: content, version, warnings } = await readSecret(source, access);
   using text = content;
   const keyring = wanted === undefined ? parseKeyring(text, source.text) : selectAlone(text, wanted, source.text);
-  return { keyring, ...(version !== undefined && !isKeyringText(text) && { version }), warnings };
+  const isKeyring = isKeyringText(text);
+  return { keyring, isKeyring, ...(version !== undefined && !isKeyring && { version }), warnings };
 }
 
 function selectAlone(text: Secret, id: string, name: string): Keyring {
