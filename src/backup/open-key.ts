@@ -1,9 +1,13 @@
 import { BackupError } from '../core/backup-error.ts';
 import type { KeyWrapper } from '../core/key-wrapper.ts';
+import type { WrappedKey } from '../core/wrapped-key.ts';
 import { createRawKey } from '../crypto/raw-key.ts';
-import { readKeyEncryptionKey } from '../keys/read-key-encryption-key.ts';
+import { findActiveKey, findKey, selectKey } from '../keys/keyring.ts';
+import { readKeyring, type KeyringRead } from '../keys/read-key-encryption-key.ts';
 import { isSecret, parseKeyReference, withVersion, type SecretReference } from '../keys/secret-reference.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
+
+type RawWrappedKey = Extract<WrappedKey, { provider: 'key' }>;
 
 /**
  * What `--key` names: a raw key in a secret, or a key that stays in its service. Each is asked for when a backup needs it.
@@ -16,10 +20,13 @@ export async function openKey(text: string, context: UseCaseContext): Promise<Ke
   return await openKeyWrapper(reference, context);
 }
 
-/** A raw key in a secret, of which the source may keep several versions: each is read once. */
+/**
+ * A raw key in a secret, or a keyring of several; the source may keep versions of the secret. Each is read once. What is
+ * wrapped names the key by its id, which is its version in a keyring.
+ */
 function createSecretKey(reference: SecretReference, context: UseCaseContext): KeyWrapper {
-  const reads = new Map<string, Promise<KeyWrapper>>();
-  const read = async (version?: string): Promise<KeyWrapper> => {
+  const reads = new Map<string, Promise<KeyringRead>>();
+  const read = async (version?: string): Promise<KeyringRead> => {
     const wanted = version === undefined ? reference : withVersion(reference, version);
     const started = reads.get(wanted.text) ?? readAndWarn(wanted, context);
     reads.set(wanted.text, started);
@@ -27,18 +34,24 @@ function createSecretKey(reference: SecretReference, context: UseCaseContext): K
   };
   return {
     name: reference.text,
-    wrap: async (dataKey, backup) => await (await read()).wrap(dataKey, backup),
+    wrap: async (dataKey, backup) => {
+      const { keyring, isKeyring, version } = await read();
+      const { secret, id } = findActiveKey(keyring);
+      return await createRawKey({ secret, keyId: id, version: isKeyring ? id : version }).wrap(dataKey, backup);
+    },
     unwrap: async (wrapped, backup) => {
       if (wrapped.provider !== 'key') return null;
-      return await firstThatOpens(toCandidates(reference, wrapped.keyVersion), async (version) => {
-        const key = await read(version);
-        return await key.unwrap(wrapped, backup);
+      return await firstThatOpens(toCandidates(reference, wrapped), async (version) => {
+        const { keyring } = await read(version);
+        if (findKey(keyring, wrapped.keyId) === null) return null;
+        const { secret, id } = selectKey(keyring, { id: wrapped.keyId, name: reference.text });
+        return await createRawKey({ secret, keyId: id }).unwrap(wrapped, backup);
       });
     },
     [Symbol.dispose]: () => {
       for (const started of reads.values()) {
         void started.then(
-          (key) => key[Symbol.dispose](),
+          ({ keyring }) => keyring[Symbol.dispose](),
           () => {},
         );
       }
@@ -46,18 +59,22 @@ function createSecretKey(reference: SecretReference, context: UseCaseContext): K
   };
 }
 
-async function readAndWarn(reference: SecretReference, context: UseCaseContext): Promise<KeyWrapper> {
-  const read = await readKeyEncryptionKey(reference.text, context);
+async function readAndWarn(reference: SecretReference, context: UseCaseContext): Promise<KeyringRead> {
+  const read = await readKeyring(reference.text, context);
   warnAll(context, read.warnings);
-  return createRawKey(read);
+  return read;
 }
 
 /**
- * Which versions to read: the very one that wrapped, then the newest, which has the same key where it was copied to
- * another place that counts versions anew.
+ * Which versions of the secret to read: the very one that wrapped, then the newest, which has the same key where it was
+ * copied to another place that counts versions anew. The newest keyring has all keys that there ever were.
  */
-function toCandidates({ takesVersion, version }: SecretReference, wanted: string | undefined): (string | undefined)[] {
-  return takesVersion && version === undefined && wanted !== undefined ? [wanted, undefined] : [undefined];
+function toCandidates(
+  { takesVersion, version }: SecretReference,
+  { keyVersion, keyId }: RawWrappedKey,
+): (string | undefined)[] {
+  const isVersioned = takesVersion && version === undefined && keyVersion !== undefined && keyVersion !== keyId;
+  return isVersioned ? [keyVersion, undefined] : [undefined];
 }
 
 /** `null` when none of them is the key that wrapped. A version that cannot be read counts when no other one opens. */

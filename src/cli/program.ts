@@ -3,6 +3,7 @@ import { productName, productVersion } from '../core/version.ts';
 import { createCommand } from './commands/create.ts';
 import { decryptCommand } from './commands/decrypt.ts';
 import { deleteCommand } from './commands/delete.ts';
+import { fieldsCommand } from './commands/fields.ts';
 import { keysCommand } from './commands/keys.ts';
 import { listCommand } from './commands/list.ts';
 import { restoreCommand } from './commands/restore.ts';
@@ -21,6 +22,7 @@ const commands = [
   deleteCommand,
   decryptCommand,
   keysCommand,
+  fieldsCommand,
 ] as const;
 
 export function createProgram(output: Output): Command {

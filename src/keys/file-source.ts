@@ -3,13 +3,16 @@ import type { FileHandle } from 'node:fs/promises';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { Secret } from '../core/secret.ts';
 import type { SecretRead } from './read-secret.ts';
+import { refuseVersion } from './secret-reference.ts';
 import type { SecretReference } from './secret-reference.ts';
 
 /** Enough for a keyring of certificates; a file that is larger was named by mistake. */
-const maxSecretBytes = 1024 * 1024;
+export const maxSecretBytes = 1024 * 1024;
 
 /** `file:PATH`. A regular file that group or others may read gets a warning. Pipes (`file:/dev/fd/3`) are read to their end. */
-export async function readSecretFile({ location: path, text: name }: SecretReference): Promise<SecretRead> {
+export async function readSecretFile(reference: SecretReference): Promise<SecretRead> {
+  refuseVersion(reference);
+  const { location: path, text: name } = reference;
   try {
     await using file = await open(path, 'r');
     return { secret: await readBounded(file, name), warnings: await findWarnings(path, file) };
@@ -57,7 +60,8 @@ const fileProblems: Readonly<Record<string, string>> = {
   EISDIR: 'it is a folder',
 };
 
-function describeFileError(error: unknown): string {
+/** What a failed file operation says to the operator. */
+export function describeFileError(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return fileProblems[code] ?? describeError(error);
 }

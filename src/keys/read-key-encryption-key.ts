@@ -1,24 +1,60 @@
 import type { Secret } from '../core/secret.ts';
-import { toKeyId } from './key-id.ts';
-import { parseKeyMaterial } from './key-material.ts';
+import type { Keyring } from './keyring.ts';
+import { createKeyring, isKeyringText } from './keyring.ts';
+import { parseKeyring, selectKeyringKey } from './parse-keyring.ts';
 import { readSecret } from './read-secret.ts';
 import type { SecretAccess } from './read-secret.ts';
-import { parseSecretReference } from './secret-reference.ts';
+import { parseSecretReference, splitKeyId } from './secret-reference.ts';
 
 export interface KeyEncryptionKeyRead {
   /** 32 bytes; the caller disposes of it. */
   readonly secret: Secret;
   readonly keyId: string;
-  /** The version that its source gave it, where the source keeps versions. */
+  /**
+   * What has to stand after `@` to get the same key again: its id where the secret is a keyring; otherwise the version
+   * that its source gave it, where the source keeps versions.
+   */
   readonly version?: string;
   readonly warnings: readonly string[];
 }
 
-/** The raw key that a secret reference names. Errors: `config` (the reference), `key` (what it names). */
+/**
+ * The raw key that a secret reference names: a plain key; of a keyring its active key, or the one whose id stands after
+ * `@`. Errors: `config` (the reference), `key` (what it names).
+ */
 export async function readKeyEncryptionKey(referenceText: string, access: SecretAccess): Promise<KeyEncryptionKeyRead> {
-  const reference = parseSecretReference(referenceText);
-  const read = await readSecret(reference, access);
-  using text = read.secret;
-  const secret = parseKeyMaterial(text, reference.text);
-  return { ...read, secret, keyId: toKeyId(secret) };
+  const { source, keyId: wanted } = splitKeyId(parseSecretReference(referenceText));
+  const { secret: content, version, warnings } = await readSecret(source, access);
+  using text = content;
+  const { secret, id, isOfKeyring } = selectKeyringKey(text, { id: wanted, name: source.text });
+  const found = isOfKeyring ? id : version;
+  return { secret, keyId: id, ...(found !== undefined && { version: found }), warnings };
+}
+
+export interface KeyringRead {
+  /** The caller disposes of it. */
+  readonly keyring: Keyring;
+  /** A plain key is none, though it is read as one. */
+  readonly isKeyring: boolean;
+  /** Of a plain key, where its source keeps versions. */
+  readonly version?: string;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * All keys that a secret reference names: those of a keyring; a plain key is a keyring of one active key, and so is the
+ * one of the id that stands after `@`. Errors: `config` (the reference), `key` (what it names).
+ */
+export async function readKeyring(referenceText: string, access: SecretAccess): Promise<KeyringRead> {
+  const { source, keyId: wanted } = splitKeyId(parseSecretReference(referenceText));
+  const { secret: content, version, warnings } = await readSecret(source, access);
+  using text = content;
+  const keyring = wanted === undefined ? parseKeyring(text, source.text) : selectAlone(text, wanted, source.text);
+  const isKeyring = isKeyringText(text);
+  return { keyring, isKeyring, ...(version !== undefined && !isKeyring && { version }), warnings };
+}
+
+function selectAlone(text: Secret, id: string, name: string): Keyring {
+  const { secret, createdAt } = selectKeyringKey(text, { id, name });
+  return createKeyring(secret, createdAt);
 }

@@ -39,7 +39,7 @@ const grammars: Readonly<Record<SecretScheme | WrapperScheme, Grammar>> = {
     location: /^[A-Za-z_][A-Za-z0-9_]*$/,
     problem: 'has a variable name that is not letters, digits and "_"',
     takesField: true,
-    takesVersion: false,
+    takesVersion: true,
   },
   file: { location: /^[^\0]+$/, problem: 'has a path with a zero byte', takesField: true, takesVersion: true },
   exec: {
@@ -99,6 +99,25 @@ function parseReference(text: string): SecretReference | WrapperReference {
   const parts = grammar.isVerbatim === true ? { location: text.slice(colon + 1) } : splitParts(text.slice(colon + 1));
   checkParts(scheme, parts);
   return { scheme, ...parts, text, takesVersion: grammar.takesVersion };
+}
+
+/**
+ * The secret as its source knows it, and the id of a key in it. Key ids are 16 hex digits, which is no version of any
+ * service; files and variables have no versions at all.
+ */
+export function splitKeyId(reference: SecretReference): { readonly source: SecretReference; readonly keyId?: string } {
+  const { version, ...source } = reference;
+  if (version === undefined) return { source };
+  const isKeyId = reference.scheme === 'file' || reference.scheme === 'env' || /^[0-9a-f]{16}$/.test(version);
+  return isKeyId ? { source, keyId: version } : { source: reference };
+}
+
+/** For sources that keep no versions of a secret: fails with `config` when one is asked for. */
+export function refuseVersion({ scheme, version }: SecretReference): void {
+  if (version === undefined) return;
+  throw new BackupError('config', `secret reference "${scheme}:" has an "@", but the secret has no versions`, {
+    hint: 'After "@" stands the id of a key in a keyring; write %40 for an @ of the location itself.',
+  });
 }
 
 /** The same secret in a version of the source's own. */

@@ -40,8 +40,8 @@ async function writeDurably(file: FileHandle, text: string): Promise<void> {
   }
 }
 
-/** Makes the new name durable as well. */
-async function syncFolder(path: string): Promise<void> {
+/** Makes the names in a folder durable. */
+export async function syncFolder(path: string): Promise<void> {
   await using folder = await open(path, 'r');
   await folder.sync();
 }

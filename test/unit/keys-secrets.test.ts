@@ -10,7 +10,7 @@ import { parseKeyMaterial } from '../../src/keys/key-material.ts';
 import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts';
 import { readPassphrase } from '../../src/keys/read-passphrase.ts';
 import { readSecret } from '../../src/keys/read-secret.ts';
-import { parseKeyReference, parseSecretReference } from '../../src/keys/secret-reference.ts';
+import { parseKeyReference, parseSecretReference, splitKeyId } from '../../src/keys/secret-reference.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'librelog-keys-'));
 after(async () => await rm(folder, { recursive: true }));
@@ -71,7 +71,7 @@ describe('secret reference', () => {
       ['env:MY-KEY', /"env:" has a variable name that is not/],
       ['env:1ST', /"env:" has a variable name that is not/],
       ['file:', /"file:" names nothing/],
-      ['env:A@2', /"env:" takes no "@" version/],
+      ['env:A@', /"env:" has an empty version/],
       ['env:A#', /"env:" has an empty field/],
       ['file:/a@', /"file:" has an empty version/],
       ['vault:backup', /"vault:" is not MOUNT\/PATH/],
@@ -84,6 +84,23 @@ describe('secret reference', () => {
     ];
     for (const [text, message] of cases) {
       assert.throws(() => parseSecretReference(text), { kind: 'config', message }, text);
+    }
+  });
+
+  it('names a key of a keyring by its id, which no service has for a version of its own', () => {
+    const cases: [string, string | undefined, string | undefined][] = [
+      ['file:/etc/ring', undefined, undefined],
+      ['file:/etc/ring@1a058c377abe23fb', '1a058c377abe23fb', undefined],
+      ['file:/etc/ring@old', 'old', undefined],
+      ['env:RING@1a058c377abe23fb', '1a058c377abe23fb', undefined],
+      ['vault:kv/backup#ring@1a058c377abe23fb', '1a058c377abe23fb', undefined],
+      ['vault:kv/backup#ring@3', undefined, '3'],
+      ['aws-sm:backup@AWSPREVIOUS', undefined, 'AWSPREVIOUS'],
+      ['azure-kv:safe/backup@0123456789abcdef0123456789abcdef', undefined, '0123456789abcdef0123456789abcdef'],
+    ];
+    for (const [text, keyId, version] of cases) {
+      const { source, keyId: found } = splitKeyId(parseSecretReference(text));
+      assert.deepEqual([found, source.version, source.text], [keyId, version, text]);
     }
   });
 
@@ -124,6 +141,16 @@ describe('reading a secret', () => {
     for (const [text, message] of cases) {
       const read = readSecret(parseSecretReference(text), { env: { EMPTY: '' } });
       await assert.rejects(read, { kind: 'key', message }, text);
+    }
+  });
+
+  it('refuses a version of what has none, instead of reading something else', async () => {
+    const path = await writeKey('pass', 'open sesame\n');
+    for (const text of [`file:${path}@2`, 'env:PASS@2']) {
+      await assert.rejects(readPassphrase(text, { env: { PASS: 'open sesame' } }), {
+        kind: 'config',
+        message: /has an "@", but the secret has no versions/,
+      });
     }
   });
 
