@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackupError } from '../core/backup-error.ts';
 import { errorCode, toAuditError } from './audit-errors.ts';
@@ -35,10 +36,11 @@ function createLockFile(lockPath: string): void {
 }
 
 async function acquire(lockPath: string): Promise<Disposable> {
-  const { DatabaseSync } = await import('node:sqlite');
+  const sqlite = await import('node:sqlite');
+  const connect = () => new sqlite.DatabaseSync(lockPath, { timeout: 0 });
   const deadline = performance.now() + patienceMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-    const lock = tryToAcquire(lockPath, DatabaseSync);
+    const lock = tryToAcquire(lockPath, connect);
     if (lock !== null) return lock;
     if (performance.now() > deadline) throw heldTooLong(lockPath);
     await sleep(pauseMs * (0.5 + Math.random()));
@@ -46,12 +48,9 @@ async function acquire(lockPath: string): Promise<Disposable> {
 }
 
 /** `null`: somebody else holds it. */
-function tryToAcquire(
-  lockPath: string,
-  DatabaseSync: (typeof import('node:sqlite'))['DatabaseSync'],
-): Disposable | null {
+function tryToAcquire(lockPath: string, connect: () => DatabaseSync): Disposable | null {
   try {
-    const database = new DatabaseSync(lockPath, { timeout: 0 });
+    const database = connect();
     try {
       database.exec('BEGIN EXCLUSIVE');
     } catch (error) {

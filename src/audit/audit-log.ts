@@ -41,7 +41,7 @@ export class AuditLog {
   readonly #context: AuditContext;
   readonly #actor: AuditActor;
   #waiting: Waiting[] = [];
-  #writing: Promise<void> | null = null;
+  #isWriting = false;
 
   constructor(chain: Chain, settings: AuditSettings, context: AuditContext) {
     this.#chain = chain;
@@ -64,7 +64,7 @@ export class AuditLog {
       settle: Promise.withResolvers<void>(),
     };
     this.#waiting.push(waiting);
-    this.#writing ??= this.#writeWaiting();
+    void this.#writeWaiting();
     try {
       await waiting.settle.promise;
     } catch (error) {
@@ -81,6 +81,8 @@ export class AuditLog {
 
   /** Never fails: each event's own promise does. */
   async #writeWaiting(): Promise<void> {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
@@ -91,7 +93,7 @@ export class AuditLog {
         for (const { settle } of batch) settle.reject(error);
       }
     }
-    this.#writing = null;
+    this.#isWriting = false;
   }
 
   async #write(batch: readonly Waiting[]): Promise<void> {

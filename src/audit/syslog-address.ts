@@ -9,18 +9,24 @@ const defaultPorts = { udp: 514, tcp: 601 } as const;
 
 /** `udp://HOST[:PORT]`, `tcp://HOST[:PORT]` or `unix:PATH` (a socket). Errors: `config`. */
 export function parseSyslogAddress(text: string): SyslogAddress {
+  const address = parseSocket(text) ?? parseServer(text);
+  if (address !== null) return address;
+  throw new BackupError('config', `"${text}" is not the address of a syslog server`, {
+    hint: 'Write udp://HOST:PORT, tcp://HOST:PORT or unix:/dev/log.',
+  });
+}
+
+function parseSocket(text: string): SyslogAddress | null {
   const path = /^unix:(?:\/\/)?(?<path>\/[^\0]+)$/.exec(text)?.groups?.['path'];
-  if (path !== undefined) return { transport: 'unix', path, text };
-  const transport = /^(?<transport>udp|tcp):\/\//.exec(text)?.groups?.['transport'] as 'udp' | 'tcp' | undefined;
-  // With a scheme that the URL standard knows, a port of its own would be left out.
-  const url = transport === undefined ? null : URL.parse(text);
-  const hasMore =
-    url !== null && (url.username !== '' || url.search !== '' || url.hash !== '' || url.pathname.length > 1);
-  if (transport === undefined || url === null || url.hostname === '' || hasMore) {
-    throw new BackupError('config', `"${text}" is not the address of a syslog server`, {
-      hint: 'Write udp://HOST:PORT, tcp://HOST:PORT or unix:/dev/log.',
-    });
-  }
-  const port = url.port === '' ? defaultPorts[transport] : Number(url.port);
-  return { transport, host: url.hostname.replace(/^\[|\]$/g, ''), port, text };
+  return path === undefined ? null : { transport: 'unix', path, text };
+}
+
+function parseServer(text: string): SyslogAddress | null {
+  const pattern =
+    /^(?<transport>udp|tcp):\/\/(?:\[(?<v6>[0-9A-Fa-f:.]+)\]|(?<name>[A-Za-z0-9._-]+))(?::(?<port>\d{1,5}))?$/;
+  const { transport, v6, name, port } = pattern.exec(text)?.groups ?? {};
+  const host = v6 ?? name;
+  if ((transport !== 'udp' && transport !== 'tcp') || host === undefined) return null;
+  const number = port === undefined ? defaultPorts[transport] : Number(port);
+  return number >= 1 && number <= 65_535 ? { transport, host, port: number, text } : null;
 }
