@@ -158,7 +158,9 @@ function withinLimits(value: unknown, field = ''): unknown {
     const limit = longFields.has(field) ? longestText.long : longestText.short;
     return (value.length > limit ? `${value.slice(0, limit - 1)}…` : value).toWellFormed();
   }
-  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  if (typeof value !== 'object' || value === null) return value;
+  // An object of a class, such as a secret, has no fields to see, and would pass for an empty one.
+  if (Object.getPrototypeOf(value) !== Object.prototype) return null;
   const fields = Object.entries(value).filter(([, content]) => content !== undefined);
   return Object.fromEntries(fields.map(([name, content]) => [name, withinLimits(content, name)]));
 }

@@ -125,6 +125,10 @@ function checkFollows(found: FoundEntry, before: FoundEntry, after: FoundEntry |
   if (chain !== before.sealed.entry.chain) {
     return { kind: 'misplaced', place, sequence, reason: `it belongs to another chain, ${chain}` };
   }
+  if (sequence === expected - 1 && after !== null && isFollowedBy(found, after)) {
+    const reason = `it stands where another entry ${sequence} belongs`;
+    return { kind: 'misplaced', place: before.place, sequence, reason };
+  }
   if (sequence !== expected) return checkSequence(found, expected, after);
   if (sealed.entry.previous === before.sealed.hash) return null;
   if (after !== null && isFollowedBy(found, after)) {

@@ -18,7 +18,7 @@ export interface AuditReport {
   /** Of the first entry; `null` for a log without entries. */
   readonly chain: string | null;
   readonly firstSequence: number | null;
-  /** The last entry that is good. */
+  /** The last entry that was looked at. */
   readonly head: AuditHead | null;
   /** Whether there are macs, and a key has proven them. */
   readonly macs: 'none' | 'unchecked' | 'checked';
