@@ -1,25 +1,5 @@
 import { z } from 'zod/v3';
-
-/** What is recorded. `key-access`: a key or secret was fetched or used; the others are what was done with a backup or key. */
-export const auditActions = [
-  'key-access',
-  'encrypt',
-  'decrypt',
-  'restore',
-  'verify',
-  'delete',
-  'prune',
-  'rewrap',
-  'generate',
-  'rotate',
-  'export',
-  'shred',
-] as const;
-
-export const auditOutcomes = ['success', 'failure'] as const;
-
-export type AuditAction = (typeof auditActions)[number];
-export type AuditOutcome = (typeof auditOutcomes)[number];
+import { auditActions, auditOutcomes } from './audit-actions.ts';
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 const text = z.string().max(4096);

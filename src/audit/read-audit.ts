@@ -1,4 +1,5 @@
-import type { AuditAction, AuditEntry, AuditOutcome } from './audit-event.ts';
+import type { AuditAction, AuditOutcome } from './audit-actions.ts';
+import type { AuditEntry } from './audit-event.ts';
 import { readLines } from './read-lines.ts';
 import { parseEntry } from './seal-entry.ts';
 

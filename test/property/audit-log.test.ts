@@ -82,39 +82,46 @@ function apply({ how, file, at, to }: Change): Files {
   const content = original.get(name) ?? Buffer.alloc(0);
   const changed = new Map(original);
   if (how === 'delete file') changed.delete(name);
-  else changed.set(name, changeContent(content, { how, at, to }));
+  else changed.set(name, changes[how](content, { at, to }));
   return changed;
 }
 
-function changeContent(content: Buffer, { how, at, to }: Omit<Change, 'file'>): Buffer {
-  const place = at % content.length;
-  const lines = content.toString().trimEnd().split('\n');
-  const line = at % lines.length;
-  const other = to % lines.length;
-  const join = (lines: readonly string[]) => Buffer.from(lines.map((line) => `${line}\n`).join(''));
-  switch (how) {
-    case 'flip':
-      return Buffer.from(content.with(place, (content[place] ?? 0) ^ (1 << (to % 8))));
-    case 'delete byte':
-      return Buffer.concat([content.subarray(0, place), content.subarray(place + 1)]);
-    case 'insert byte':
-      return Buffer.concat([content.subarray(0, place), Buffer.from([to % 256]), content.subarray(place)]);
-    case 'delete line':
-      return join(lines.toSpliced(line, 1));
-    case 'copy line':
-      return join(lines.toSpliced(other, 0, lines[line] ?? ''));
-    case 'swap lines':
-      return join(lines.with(line, lines[other] ?? '').with(other, lines[line] ?? ''));
-    case 'forge line': {
-      const { mac: _mac, ...entry } = JSON.parse(lines[line] ?? '') as AuditEntry;
-      const forged = sealEntry({ ...entry, durationMs: 99 + (to % 9) }, undefined);
-      return join(lines.with(line, Buffer.from(forged.line).toString()));
-    }
-    case 'cut':
-      return content.subarray(0, place);
-    case 'delete file':
-      throw new Error('a file is not its content');
-  }
+type Edit = Omit<Change, 'file' | 'how'>;
+
+const changes: Readonly<Record<Exclude<Change['how'], 'delete file'>, (content: Buffer, edit: Edit) => Buffer>> = {
+  flip: (content, { at, to }) => {
+    const place = at % content.length;
+    return Buffer.from(content.with(place, (content[place] ?? 0) ^ (1 << (to % 8))));
+  },
+  'delete byte': (content, { at }) => splice(content, at % content.length, { without: 1 }),
+  'insert byte': (content, { at, to }) => splice(content, at % content.length, { bytes: [to % 256] }),
+  cut: (content, { at }) => content.subarray(0, at % content.length),
+  'delete line': editLines((lines, { at }) => lines.toSpliced(at, 1)),
+  'copy line': editLines((lines, { at, to }) => lines.toSpliced(to, 0, lines[at] ?? '')),
+  'swap lines': editLines((lines, { at, to }) => lines.with(at, lines[to] ?? '').with(to, lines[at] ?? '')),
+  'forge line': editLines((lines, { at, to }) => {
+    const { mac: _mac, ...entry } = JSON.parse(lines[at] ?? '') as AuditEntry;
+    return lines.with(at, Buffer.from(sealEntry({ ...entry, durationMs: 99 + to }, undefined).line).toString());
+  }),
+};
+
+interface Splice {
+  readonly without?: number;
+  readonly bytes?: readonly number[];
+}
+
+function splice(content: Buffer, at: number, { without = 0, bytes = [] }: Splice): Buffer {
+  return Buffer.concat([content.subarray(0, at), Buffer.from(bytes), content.subarray(at + without)]);
+}
+
+function editLines(
+  edit: (lines: readonly string[], places: Edit) => string[],
+): (content: Buffer, edit: Edit) => Buffer {
+  return (content, { at, to }) => {
+    const lines = content.toString().trimEnd().split('\n');
+    const edited = edit(lines, { at: at % lines.length, to: to % lines.length });
+    return Buffer.from(edited.map((line) => `${line}\n`).join(''));
+  };
 }
 
 /** The newline behind the last entry of a file is what a crash may leave out: nothing recorded depends on it. */

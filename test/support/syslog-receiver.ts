@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type ListenOptions } from 'node:net';
+import { createServer, type ListenOptions } from 'node:net';
 import { createInterface } from 'node:readline';
 
 /** A message as RFC 5424 has it. */
@@ -75,16 +75,16 @@ export async function receiveUnixStream(path: string): Promise<SyslogReceiver> {
 
 async function receiveStream(where: ListenOptions, split: (bytes: Buffer) => Buffer[]): Promise<SyslogReceiver> {
   const messages: SyslogMessage[] = [];
-  const server = createServer(async (socket) => {
+  const server = createServer((socket) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of socket as AsyncIterable<Buffer>) chunks.push(chunk);
-    messages.push(...split(Buffer.concat(chunks)).map(parseSyslogMessage));
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.on('end', () => messages.push(...split(Buffer.concat(chunks)).map(parseSyslogMessage)));
   });
   server.listen(where);
   await once(server, 'listening');
   const address = server.address();
   return {
-    port: typeof address === 'object' ? ((address as AddressInfo | null)?.port ?? 0) : 0,
+    port: typeof address === 'object' ? (address?.port ?? 0) : 0,
     messages,
     [Symbol.asyncDispose]: async () => await new Promise<void>((resolve) => void server.close(() => resolve())),
   };
