@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
-import { readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
@@ -80,7 +80,8 @@ describe('an audit log', () => {
       Array.from({ length: 60 }, async (_, index) => await writers[index % 3]?.append(numberedEvent(index))),
     );
     const report = await verifyAudit(under.path);
-    assert.partialDeepStrictEqual(report, { entries: 60, problem: null, torn: [], head: { sequence: 60 } });
+    assert.partialDeepStrictEqual(report, { entries: 60, problem: null, head: { sequence: 60 } });
+    assert.deepEqual(report.torn, []);
     const numbers = (await collect(readAudit(under.path))).map(({ durationMs }) => durationMs ?? -1);
     assert.deepEqual(
       numbers.toSorted((a, b) => a - b),
@@ -230,6 +231,13 @@ describe('the file of a log', () => {
     assert.partialDeepStrictEqual(await verifyAudit(under.path), { entries: 2, problem: null });
   });
 
+  it('is read once when it is renamed while it is being opened', async () => {
+    using under = createAuditLogUnderTest();
+    await under.open().append(numberedEvent(1));
+    await link(under.path, under.path.replace('.jsonl', '.000000000001.jsonl'));
+    assert.partialDeepStrictEqual(await verifyAudit(under.path), { entries: 1, problem: null });
+  });
+
   it('does not replace a file of the new name', async () => {
     using under = createAuditLogUnderTest();
     const log = under.open({ maxFileBytes: 10 });
@@ -241,9 +249,12 @@ describe('the file of a log', () => {
 
   it('is no link and no folder', async () => {
     using under = createAuditLogUnderTest();
-    const link = join(under.folder, 'link.jsonl');
-    await symlink(under.path, link);
-    await assert.rejects(under.open({ file: link }).append(encryptEvent), { kind: 'config', message: /symbolic link/ });
+    const linked = join(under.folder, 'link.jsonl');
+    await symlink(under.path, linked);
+    await assert.rejects(under.open({ file: linked }).append(encryptEvent), {
+      kind: 'config',
+      message: /symbolic link/,
+    });
     await assert.rejects(under.open({ file: under.folder }).append(encryptEvent), { kind: 'config' });
   });
 

@@ -48,7 +48,8 @@ describe('a line that a dead writer left unfinished', () => {
     await under.open().append(numberedEvent(1));
     await truncate(under.path, (await stat(under.path)).size - 1);
     await under.open().append(numberedEvent(2));
-    assert.partialDeepStrictEqual(await verifyAudit(under.path), { entries: 2, problem: null, torn: [] });
+    const report = await verifyAudit(under.path);
+    assert.deepEqual([report.entries, report.problem, report.torn], [2, null, []]);
   });
 
   it('is tampering when it has an end or was changed later', async () => {

@@ -185,6 +185,16 @@ describe('verifying an audit log', () => {
     assert.equal(await check(lines, [otherKey, key]), null);
   });
 
+  it('finds a last entry that means the same and is spelled otherwise', async () => {
+    using under = createAuditLogUnderTest();
+    const lines = await write(under, { by: key });
+    for (const spelled of [lines[5]?.replace(':', ': '), `${lines[5]} `, lines[5]?.replace('access', '\\u0061ccess')]) {
+      await rewrite(under, lines.with(5, spelled ?? ''));
+      const { problem } = await verifyAudit(under.path, { keys: [key] });
+      assert.partialDeepStrictEqual(problem, { kind: 'altered', line: 6, sequence: 6 }, spelled);
+    }
+  });
+
   it('takes entries from before the key for proven by those after it', async () => {
     using under = createAuditLogUnderTest();
     await write(under, { count: 3 });
