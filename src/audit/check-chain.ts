@@ -62,7 +62,7 @@ export function checkEnd(
 ): AuditProblem | null {
   const sequence = nextSequence(before);
   if (gap?.isTerminated === true) {
-    return toProblem({ kind: 'altered', place: gap.place, sequence, reason: 'the line is not an entry' });
+    return toProblem({ kind: 'altered', place: gap.place, sequence, reason: describeGap(gap) });
   }
   if (before === null) return null;
   const { place } = before;
@@ -90,8 +90,14 @@ function checkGap(gap: Gap | null, { place, sealed }: FoundEntry, expected: numb
   }
   if (torn !== undefined && isSame(torn, gap.unterminated)) return null;
   const isRecorded = torn !== undefined && isSame(torn, gap.whole);
-  const reason = isRecorded ? 'the line was no entry when the next one was written' : 'the line is not an entry';
+  const reason = isRecorded ? 'the line was no entry when the next one was written' : describeGap(gap);
   return { kind: 'altered', place: gap.place, sequence: expected, reason };
+}
+
+function describeGap({ isNewer }: Gap): string {
+  return isNewer
+    ? 'the line says that it is an entry of a newer version, which only a newer librelog-backup can check'
+    : 'the line is not an entry';
 }
 
 function isSame(one: TornBytes, other: TornBytes): boolean {

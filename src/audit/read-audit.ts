@@ -1,7 +1,7 @@
 import type { AuditAction, AuditOutcome } from './audit-actions.ts';
 import type { AuditEntry } from './audit-event.ts';
 import { readLines } from './read-lines.ts';
-import { parseEntry } from './seal-entry.ts';
+import { parseEntry, refuseNewerEntry } from './seal-entry.ts';
 
 /** What an entry has to be; what is not given does not matter. */
 export interface AuditFilter {
@@ -23,7 +23,8 @@ export interface AuditFilter {
 export async function* readAudit(path: string, filter: AuditFilter = {}): AsyncGenerator<AuditEntry> {
   for await (const { bytes } of readLines(path)) {
     const entry = parseEntry(bytes)?.entry;
-    if (entry !== undefined && matches(entry, filter)) yield entry;
+    if (entry === undefined) refuseNewerEntry(bytes);
+    else if (matches(entry, filter)) yield entry;
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import type { TornBytes } from './audit-event.ts';
-import { parseEntry, type SealedEntry } from './seal-entry.ts';
+import { parseEntry, refuseNewerEntry, type SealedEntry } from './seal-entry.ts';
 
 /** How a file of the log ends. */
 export interface Tail {
@@ -19,7 +19,7 @@ const firstReadBytes = 64 * 1024;
 
 /**
  * Finds the last entry of a file, reading backwards. An entry that lacks only its newline counts: its writer died after
- * it was written whole.
+ * it was written whole. Fails with `config` when it meets an entry of a newer version.
  */
 export async function readTail(file: FileHandle): Promise<Tail> {
   const { size: sizeBytes } = await file.stat();
@@ -58,8 +58,10 @@ function findLastEntry(bytes: Buffer, isWhole: boolean): FoundEntry | null {
   while (end > 0) {
     const start = bytes.lastIndexOf(newline, end - 1) + 1;
     if (start === 0 && !isWhole) return null;
-    const last = start === end ? null : parseEntry(bytes.subarray(start, end));
+    const line = bytes.subarray(start, end);
+    const last = parseEntry(line);
     if (last !== null) return { last, endsAt: Math.min(end + 1, bytes.length) };
+    refuseNewerEntry(line);
     end = start - 1;
   }
   return null;

@@ -24,14 +24,26 @@ export function sealEntry(entry: Omit<AuditEntry, 'mac'>, key: Secret | undefine
 
 /**
  * The entry in a line; `null` for anything else, also for an entry with other spelling, order or space than its
- * canonical form. Fails with `config` for an entry of a version that this program does not know.
+ * canonical form.
  */
 export function parseEntry(line: Uint8Array): SealedEntry | null {
-  const json = parseJson(line);
-  refuseNewerVersion(json);
-  const parsed = auditEntrySchema.safeParse(json);
+  const parsed = auditEntrySchema.safeParse(parseJson(line));
   if (!parsed.success || !canonicalBytes(parsed.data).equals(line)) return null;
   return { entry: parsed.data, line, hash: sha256(line) };
+}
+
+/** Fails with `config` for a line that is an entry of a version which this program does not know. */
+export function refuseNewerEntry(line: Uint8Array): void {
+  if (!isNewerEntry(line)) return;
+  throw new BackupError('config', 'audit log was written by a newer version of this program', {
+    hint: 'Use a newer librelog-backup with this log.',
+  });
+}
+
+export function isNewerEntry(line: Uint8Array): boolean {
+  const json = parseJson(line);
+  if (typeof json !== 'object' || json === null || !('version' in json) || !('chain' in json)) return false;
+  return typeof json.version === 'number' && json.version > 1;
 }
 
 /** Compared in constant time. */
@@ -63,12 +75,4 @@ function parseJson(line: Uint8Array): unknown {
   } catch {
     return undefined;
   }
-}
-
-function refuseNewerVersion(json: unknown): void {
-  if (typeof json !== 'object' || json === null || !('version' in json) || !('chain' in json)) return;
-  if (typeof json.version !== 'number' || json.version <= 1) return;
-  throw new BackupError('config', `audit log has an entry of version ${json.version}`, {
-    hint: 'Use a newer librelog-backup with this log.',
-  });
 }

@@ -264,7 +264,10 @@ describe('the file of a log', () => {
     const [line = ''] = await under.lines();
     const newer = `${line.replace('"version":1}', '"version":2}')}\n`;
     await writeFile(under.path, newer);
-    await assert.rejects(under.open().append(encryptEvent), { kind: 'config', message: /version 2/ });
+    await assert.rejects(under.open().append(encryptEvent), { kind: 'config', message: /newer version/ });
+    await assert.rejects(collect(readAudit(under.path)), { kind: 'config', message: /newer version/ });
+    const { problem } = await verifyAudit(under.path);
+    assert.match(problem?.reason ?? '', /of a newer version/);
     assert.equal(await readFile(under.path, 'utf8'), newer);
   });
 });
