@@ -6,6 +6,7 @@ import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { BackupError, toBackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
+import { syncFolder } from '../core/sync-folder.ts';
 import { Meter } from '../pipeline/meter.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
 import type { Archive } from './archive.ts';
@@ -117,11 +118,6 @@ async function writeDurably(path: string, body: ByteStream): Promise<void> {
   await using file = await open(path, 'wx', 0o600);
   for await (const chunk of body) await file.writeFile(chunk);
   await file.sync();
-}
-
-async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r');
-  await folder.sync();
 }
 
 function isBrokenPipe(error: unknown): boolean {

@@ -1,5 +1,6 @@
 import { Command, type Option } from 'commander';
 import { productName, productVersion } from '../core/version.ts';
+import { auditCommand } from './commands/audit.ts';
 import { createCommand } from './commands/create.ts';
 import { decryptCommand } from './commands/decrypt.ts';
 import { deleteCommand } from './commands/delete.ts';
@@ -23,6 +24,7 @@ const commands = [
   decryptCommand,
   keysCommand,
   fieldsCommand,
+  auditCommand,
 ] as const;
 
 export function createProgram(output: Output): Command {

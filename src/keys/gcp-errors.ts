@@ -1,6 +1,7 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Meaning } from '../core/meaning.ts';
 import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from '../core/network-faults.ts';
+import { errorCode } from '../core/error-code.ts';
 import type { TextAnswer } from './gcp-http.ts';
 
 /** A service, and what the names that its refusals have in common mean there. */
@@ -91,7 +92,7 @@ const transientStatuses = new Set(['RESOURCE_EXHAUSTED', 'UNAVAILABLE', 'DEADLIN
 export function isTransientGcpError(error: unknown): boolean {
   if (error instanceof DamagedAnswer) return true;
   if (error instanceof CredentialsFailure) return error.isTransient;
-  if (!(error instanceof GcpFailure)) return isNetworkFault(codeOf(error));
+  if (!(error instanceof GcpFailure)) return isNetworkFault(errorCode(error));
   const { httpStatus, status } = error;
   return transientStatuses.has(status) || httpStatus === 408 || httpStatus === 429 || isServerFault(httpStatus);
 }
@@ -122,7 +123,7 @@ function meaningOf(error: unknown, service: GcpService): Meaning {
   if (error instanceof ForeignAnswer) return foreign(service);
   if (error instanceof CredentialsFailure) return meaningOfCredentials(error);
   if (error instanceof GcpFailure) return service.meaningOf(error) ?? meaningOfRefusal(error, service);
-  return meaningOfNetwork(codeOf(error), describeError(error), service);
+  return meaningOfNetwork(errorCode(error), describeError(error), service);
 }
 
 function foreign({ title, endpointVariable }: GcpService): Meaning {
@@ -198,9 +199,4 @@ function meaningOfNetwork(code: string, text: string, { endpointVariable }: GcpS
     reason: `cannot reach the service: ${text === '' ? code : text}`,
     hint: 'Check the network, the proxy and the endpoint.',
   };
-}
-
-function codeOf(error: unknown): string {
-  const { code } = (error ?? {}) as { readonly code?: unknown };
-  return typeof code === 'string' ? code : '';
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
-import { BackupError } from '../core/backup-error.ts';
+import { BackupError, toBackupError } from '../core/backup-error.ts';
+import { withFileLock } from '../core/file-lock.ts';
 import { Secret } from '../core/secret.ts';
-import { withFileLock } from './file-lock.ts';
 import { describeFileError, maxSecretBytes, readSecretFile } from './file-source.ts';
 import { destroyKey, findActiveKey, formatKeyring, rotateKey } from './keyring.ts';
 import type { Keyring } from './keyring.ts';
@@ -33,22 +33,29 @@ export async function readKeyringFile(path: string): Promise<KeyringFileRead> {
  */
 export async function updateKeyringFile(path: string, change: (keyring: Keyring) => Keyring): Promise<Keyring> {
   const target = await findTarget(path);
-  return await withFileLock(target, await findOwner(target), async () => {
-    const owner = await findOwner(target);
-    const { keyring } = await readKeyringFile(target);
-    try {
-      const changed = change(keyring);
-      using text = formatKeyring(changed);
-      if (text.sizeBytes > maxSecretBytes) {
-        throw new BackupError('key', `keyring "${path}" would be larger than ${maxSecretBytes} bytes`);
-      }
-      await replaceFile(target, text, owner);
-      return changed;
-    } catch (error) {
-      keyring[Symbol.dispose]();
-      throw error;
+  const firstOwner = await findOwner(target);
+  try {
+    return await withFileLock(target, async () => await rewriteKeyring(target, change), firstOwner);
+  } catch (error) {
+    throw toBackupError(error, 'key', `cannot lock keyring "${path}"`);
+  }
+}
+
+async function rewriteKeyring(path: string, change: (keyring: Keyring) => Keyring): Promise<Keyring> {
+  const owner = await findOwner(path);
+  const { keyring } = await readKeyringFile(path);
+  try {
+    const changed = change(keyring);
+    using text = formatKeyring(changed);
+    if (text.sizeBytes > maxSecretBytes) {
+      throw new BackupError('key', `keyring "${path}" would be larger than ${maxSecretBytes} bytes`);
     }
-  });
+    await replaceFile(path, text, owner);
+    return changed;
+  } catch (error) {
+    keyring[Symbol.dispose]();
+    throw error;
+  }
 }
 
 export interface RotatedKey {

@@ -1,6 +1,7 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Meaning } from '../core/meaning.ts';
 import { isCertificateFault, isNetworkFault } from '../core/network-faults.ts';
+import { errorCode } from '../core/error-code.ts';
 import type { VaultAnswer } from './vault-http.ts';
 
 /** An answer that is neither a success nor something that the caller knows to read. */
@@ -34,7 +35,7 @@ const transientStatuses = new Set([408, 412, 425, 429, 500, 502, 503, 504]);
 
 /** Whether calling again can help. */
 export function isTransientVaultError(error: unknown): boolean {
-  return error instanceof VaultFailure ? transientStatuses.has(error.status) : isNetworkFault(codeOf(error));
+  return error instanceof VaultFailure ? transientStatuses.has(error.status) : isNetworkFault(errorCode(error));
 }
 
 export function vaultRetryAfterMs(error: unknown): number | undefined {
@@ -54,7 +55,7 @@ function meaningOf(error: unknown): Meaning {
   if (error instanceof LoginRefused) {
     return { kind: 'key', reason: error.message, hint: 'Check the role and the credentials that Vault asks of it.' };
   }
-  return meaningOfNetwork(codeOf(error), describeError(error));
+  return meaningOfNetwork(errorCode(error), describeError(error));
 }
 
 const tokenRefused: Meaning = {
@@ -114,9 +115,4 @@ function meaningOfNetwork(code: string, text: string): Meaning {
     reason: `cannot reach Vault: ${text === '' ? code : text}`,
     hint: 'Check that Vault runs, the network, the proxy and VAULT_ADDR.',
   };
-}
-
-function codeOf(error: unknown): string {
-  const { code } = (error ?? {}) as { readonly code?: unknown };
-  return typeof code === 'string' ? code : '';
 }

@@ -2,6 +2,7 @@ import { open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BackupError, describeError } from '../core/backup-error.ts';
+import { syncFolder } from '../core/sync-folder.ts';
 
 /**
  * Writes a new file of exactly this mode, and returns when it is on the disk. Fails with `conflict` when the path exists
@@ -38,12 +39,6 @@ async function writeDurably(file: FileHandle, text: string): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-/** Makes the names in a folder durable. */
-export async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r');
-  await folder.sync();
 }
 
 function cannotWrite(path: string, error: unknown): BackupError {

@@ -1,4 +1,5 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
+import { errorCode } from '../core/error-code.ts';
 
 interface Meaning {
   readonly what: string;
@@ -62,14 +63,14 @@ const timedOut = /^timeout expired$/;
 
 /** Whether a connection without TLS, or with it, could do better: libpq's rule for `prefer` and `allow`. */
 export function isAboutEncryption(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = errorCode(error);
   if (code === '28000' || noTls.test(describeError(error))) return true;
   return Object.hasOwn(tlsMeanings, code) || code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS');
 }
 
 /** Whether the next server of a list may do better: this one could not be reached or takes nobody in. */
 export function isAboutReachability(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = errorCode(error);
   return /^E[A-Z_]+$/.test(code) || code.startsWith('57P') || code === '53300' || timedOut.test(describeError(error));
 }
 
@@ -81,7 +82,7 @@ export function toConnectFailure(error: unknown, address: string): BackupError {
 }
 
 function meaningOf(error: unknown): { readonly what: string; readonly hint: string | undefined } {
-  const code = codeOf(error);
+  const code = errorCode(error);
   const text = describeError(error).replace(/\.$/, '');
   const known = Object.hasOwn(meanings, code) ? meanings[code] : tlsMeanings[code];
   // The server's own words name the user or the database.
@@ -91,9 +92,4 @@ function meaningOf(error: unknown): { readonly what: string; readonly hint: stri
     return { what: 'the server has no TLS', hint: 'Turn on ssl on the server, or use sslmode=prefer.' };
   if (timedOut.test(text)) return { what: 'no answer in time', hint: 'Check host, port and firewalls.' };
   return { what: text === '' ? code : text, hint: undefined };
-}
-
-function codeOf(error: unknown): string {
-  const code = (error as { readonly code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : '';
 }

@@ -2,7 +2,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { link, lstat, mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BackupError } from '../core/backup-error.ts';
-import { errorCode, isMissing } from './file-errors.ts';
+import { errorCode } from '../core/error-code.ts';
+import { syncFolder } from '../core/sync-folder.ts';
+import { isMissing } from './file-errors.ts';
 
 /** Names that this store gives to unfinished files. They are no objects: never listed, and no key may look like one. */
 const partialName = /^\..*\.partial$/s;
@@ -107,7 +109,7 @@ export async function publishNew(partial: string, path: string, deps = { link })
   try {
     await deps.link(partial, path);
   } catch (error) {
-    const code = errorCode(error) ?? '';
+    const code = errorCode(error);
     if (withoutHardLinks.has(code)) return await publishClaimed(partial, path);
     // A network file system may say so to the repetition of a call whose first answer was lost.
     if (code !== 'EEXIST' || !(await isSameFile(partial, path))) return rejectUnlessExists(error, code);
@@ -159,19 +161,6 @@ export async function kindOf(path: string): Promise<'missing' | 'file' | 'folder
   } catch (error) {
     if (isMissing(error)) return 'missing';
     throw error;
-  }
-}
-
-/** What `fsync` of a folder answers where only the file system's own journal can do it, or we may not read the folder. */
-const withoutFolderSync = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EBADF', 'EISDIR', 'EACCES']);
-
-/** Makes the names in a folder durable, where the file system can. */
-export async function syncFolder(path: string): Promise<void> {
-  try {
-    await using handle = await open(path, 'r');
-    await handle.sync();
-  } catch (error) {
-    if (!withoutFolderSync.has(errorCode(error) ?? '')) throw error;
   }
 }
 

@@ -1,10 +1,6 @@
 import { BackupError, describeError, type BackupErrorOptions } from '../core/backup-error.ts';
 import type { Meaning } from '../core/meaning.ts';
-
-/** The `code` of a system error (`ENOENT`, …), or nothing for any other value. */
-export function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
+import { errorCode } from '../core/error-code.ts';
 
 /** Whether the error says that there is no such file: the name, or a folder on the way to it, is missing. */
 export function isMissing(error: unknown): boolean {
@@ -51,7 +47,7 @@ const translations: ReadonlyMap<string, Meaning> = new Map<string, Meaning>(
 /** What a failed file operation means; `action` says what was tried: `store "x" in "file:///backups"`. */
 export function toFileError(error: unknown, action: string): BackupError {
   if (error instanceof BackupError) return error;
-  const { kind, reason, hint } = translations.get(errorCode(error) ?? '') ?? {
+  const { kind, reason, hint } = translations.get(errorCode(error)) ?? {
     kind: 'storage',
     reason: describeError(error),
   };

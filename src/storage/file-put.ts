@@ -3,6 +3,7 @@ import { open, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
+import { errorCode } from '../core/error-code.ts';
 import {
   assertRoot,
   kindOf,
@@ -13,7 +14,7 @@ import {
   publishReplacing,
   removeEmptyFolders,
 } from './file-commit.ts';
-import { errorCode, toFileError } from './file-errors.ts';
+import { toFileError } from './file-errors.ts';
 import { FileWriter } from './file-writer.ts';
 
 export interface FilePut {

@@ -3,6 +3,7 @@ import type { Meaning } from '../core/meaning.ts';
 import type { HttpAnswer } from './gcs-http.ts';
 import { meaningOfCredentials, meaningOfNetwork, meaningOfRefusal, textOfRefusal } from './gcs-meanings.ts';
 import { isNetworkFault, parseRetryAfterMs } from '../core/network-faults.ts';
+import { errorCode } from '../core/error-code.ts';
 
 /** An answer of the JSON API that is no success. */
 export class GcsFailure extends Error {
@@ -69,7 +70,7 @@ export function isTransientGcsError(error: unknown): boolean {
   if (error instanceof BackupError) return error.cause !== undefined && isTransientGcsError(error.cause);
   if (error instanceof GcsFailure) return isTransientAnswer(error) || isDamagedOnTheWay(error);
   if (error instanceof CredentialsFailure) return isTransientToken(error.cause);
-  return isNetworkFault(codeOf(error));
+  return isNetworkFault(errorCode(error));
 }
 
 function isTransientAnswer({ status, reason }: GcsFailure): boolean {
@@ -79,7 +80,7 @@ function isTransientAnswer({ status, reason }: GcsFailure): boolean {
 
 function isTransientToken(cause: unknown): boolean {
   const { status } = (cause ?? {}) as { readonly status?: unknown };
-  return isNetworkFault(codeOf(cause)) || codeOf(cause) === 'TimeoutError' || Number(status) >= 500 || status === 429;
+  return isNetworkFault(errorCode(cause)) || errorCode(cause) === 'TimeoutError' || Number(status) >= 500 || status === 429;
 }
 
 /** The server has compared the checksum that went with the bytes. */
@@ -122,10 +123,5 @@ function meaningOf(error: unknown): Meaning {
     if (isDamagedOnTheWay(error)) return { kind: 'integrity', reason: 'it arrived damaged at the server' };
     return meaningOfRefusal(error) ?? { kind: 'storage', reason: textOfRefusal(error) };
   }
-  return meaningOfNetwork(codeOf(error), describeError(error)) ?? { kind: 'storage', reason: describeError(error) };
-}
-
-function codeOf(error: unknown): string {
-  const { code } = (error ?? {}) as { readonly code?: unknown };
-  return typeof code === 'string' ? code : '';
+  return meaningOfNetwork(errorCode(error), describeError(error)) ?? { kind: 'storage', reason: describeError(error) };
 }

@@ -1,21 +1,31 @@
 import { closeSync, fchownSync, openSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BackupError, describeError } from '../core/backup-error.ts';
-import type { Owner } from './replace-file.ts';
+import { BackupError } from './backup-error.ts';
 
-/** A keyring is rewritten in milliseconds: a lock that is held this long is held by something that hangs. */
+/** What it protects is rewritten in milliseconds: a lock that is held this long is held by something that hangs. */
 const patienceMs = 30_000;
 const longestPauseMs = 25;
 const sqliteBusy = 5;
 
+export interface LockOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /**
  * Runs `use` while no other process, and no other caller in this one, does so for the same path. The lock is SQLite's
  * exclusive lock on the empty file `<path>.lock`, which means a lock of the operating system, to which Node has no other
- * way: it is gone with its process, however that ends. The file stays; it belongs to the owner of what it protects. Fails
- * with `conflict` when the lock is held for longer than 30 s, with `key` when there cannot be a lock.
+ * way: it is gone with its process, however that ends, so there is no stale lock to judge by process ids, which mean
+ * nothing between containers that share a volume. The file stays, and nothing is ever written to it; it is made for
+ * `owner`, where one is given. Fails with `conflict` when the lock is held for longer than 30 s, with an error of the
+ * system or of SQLite when there cannot be a lock, and as `use`.
  */
-export async function withFileLock<Result>(path: string, owner: Owner, use: () => Promise<Result>): Promise<Result> {
+export async function withFileLock<Result>(
+  path: string,
+  use: () => Promise<Result>,
+  owner?: LockOwner,
+): Promise<Result> {
   const lockPath = `${path}.lock`;
   createLockFile(lockPath, owner);
   using _lock = await acquire(lockPath);
@@ -26,11 +36,11 @@ export async function withFileLock<Result>(path: string, owner: Owner, use: () =
  * Only a file that is not there yet is opened here, and closed before anything else can run: closing any descriptor of
  * a file gives up all locks that the process has on it (POSIX, fcntl).
  */
-function createLockFile(lockPath: string, owner: Owner): void {
+function createLockFile(lockPath: string, owner: LockOwner | undefined): void {
   try {
     const descriptor = openSync(lockPath, 'wx', 0o600);
     try {
-      if (owner.uid !== process.getuid?.()) fchownSync(descriptor, owner.uid, owner.gid);
+      if (owner !== undefined && owner.uid !== process.getuid?.()) fchownSync(descriptor, owner.uid, owner.gid);
     } catch (error) {
       rmSync(lockPath);
       throw error;
@@ -39,7 +49,7 @@ function createLockFile(lockPath: string, owner: Owner): void {
     }
   } catch (error) {
     const exists = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-    if (!exists) throw cannotLock(lockPath, error);
+    if (!exists) throw error;
   }
 }
 
@@ -48,7 +58,7 @@ async function acquire(lockPath: string): Promise<Disposable> {
   const connect = () => new sqlite.DatabaseSync(lockPath, { timeout: 0 });
   const deadline = performance.now() + patienceMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-    const lock = tryToAcquire(lockPath, connect);
+    const lock = tryToAcquire(connect);
     if (lock !== null) return lock;
     if (performance.now() > deadline) throw heldTooLong(lockPath);
     await sleep(pauseMs * (0.5 + Math.random()));
@@ -56,7 +66,7 @@ async function acquire(lockPath: string): Promise<Disposable> {
 }
 
 /** `null`: somebody else holds it. */
-function tryToAcquire(lockPath: string, connect: () => DatabaseSync): Disposable | null {
+function tryToAcquire(connect: () => DatabaseSync): Disposable | null {
   try {
     const database = connect();
     try {
@@ -68,12 +78,8 @@ function tryToAcquire(lockPath: string, connect: () => DatabaseSync): Disposable
     return { [Symbol.dispose]: () => database.close() };
   } catch (error) {
     if (error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy) return null;
-    throw cannotLock(lockPath, error);
+    throw error;
   }
-}
-
-function cannotLock(lockPath: string, error: unknown): BackupError {
-  return new BackupError('key', `cannot lock with "${lockPath}": ${describeError(error)}`, { cause: error });
 }
 
 function heldTooLong(lockPath: string): BackupError {
