@@ -27,4 +27,6 @@ export interface KeyOpener extends Disposable {
 /** What can also wrap: with the newest version of its key, which the wrapped key then names. Errors: `key`. */
 export interface KeyWrapper extends KeyOpener {
   wrap(dataKey: Secret, context: WrapContext): Promise<WrappedKey>;
+  /** When the version that wraps now was made. `null`: its place does not say, or does not let us ask; it never fails. */
+  createdAt?(): Promise<Date | null>;
 }

@@ -16,6 +16,8 @@ export interface SecretRead {
   readonly secret: Secret;
   /** The version that the source gave it, where it keeps versions: asking for it gives the same bytes again. */
   readonly version?: string;
+  /** When that version was made, where the source says. */
+  readonly createdAt?: Date;
   /** One sentence each, for the log; not about content. */
   readonly warnings: readonly string[];
 }

@@ -1,0 +1,26 @@
+import { BackupError } from '../core/backup-error.ts';
+import type { KeyAdmin, KeyAdminOpener } from './key-admin.ts';
+import type { SecretAccess } from './read-secret.ts';
+import { isSecret, type SecretReference, type SecretScheme } from './secret-reference.ts';
+import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
+
+const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>>> = {};
+
+const services: Partial<Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>>> = {};
+
+/** Who looks after the key that a reference names. Errors: `config`, and `usage` where nothing can be managed. */
+export async function openKeyAdmin(
+  reference: SecretReference | WrapperReference,
+  access: SecretAccess,
+): Promise<KeyAdmin> {
+  if (!isSecret(reference)) {
+    const load = services[reference.scheme];
+    if (load !== undefined) return await (await load())(reference, access);
+  } else {
+    const load = secrets[reference.scheme];
+    if (load !== undefined) return await (await load())(reference, access);
+  }
+  throw new BackupError('usage', `keys of ${reference.text} are not managed by librelog-backup`, {
+    hint: 'Make and change them where they are kept.',
+  });
+}
