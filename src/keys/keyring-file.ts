@@ -37,7 +37,7 @@ export async function updateKeyringFile(path: string, change: (keyring: Keyring)
   try {
     return await withFileLock(target, async () => await rewriteKeyring(target, change), firstOwner);
   } catch (error) {
-    throw toBackupError(error, 'key', `cannot lock keyring "${path}"`);
+    throw toBackupError(error, 'key', `cannot change keyring "${path}"`);
   }
 }
 
