@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { BackupError, toBackupError } from '../core/backup-error.ts';
-import { withFileLock } from '../core/file-lock.ts';
+import { withFileLock } from '../files/file-lock.ts';
 import { Secret } from '../core/secret.ts';
 import { describeFileError, maxSecretBytes, readSecretFile } from './file-source.ts';
 import { destroyKey, findActiveKey, formatKeyring, rotateKey } from './keyring.ts';

@@ -1,7 +1,7 @@
 import { closeSync, fchownSync, openSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BackupError } from './backup-error.ts';
+import { BackupError } from '../core/backup-error.ts';
 
 /** What it protects is rewritten in milliseconds: a lock that is held this long is held by something that hangs. */
 const patienceMs = 30_000;
