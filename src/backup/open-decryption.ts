@@ -150,7 +150,11 @@ export async function checkMac(manifest: Manifest, dataKey: Secret): Promise<voi
  * Without signers nobody's signature is demanded, unless one is required: the store's access rights are then all that
  * vouches for the backup.
  */
-export async function checkSignature(manifest: Manifest, request: DecryptionRequest, context: UseCaseContext): Promise<void> {
+export async function checkSignature(
+  manifest: Manifest,
+  request: DecryptionRequest,
+  context: UseCaseContext,
+): Promise<void> {
   const { seal } = manifest;
   if (request.signers === undefined || request.signers.length === 0) {
     if (request.requireSignature === true) {

@@ -7,6 +7,7 @@ import type { WrappedKey } from '../core/wrapped-key.ts';
 import type { Unlockers, Wrappers } from '../crypto/data-key.ts';
 import { macManifest } from '../crypto/manifest-mac.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { audited } from './audited.ts';
 import { forEachBackup, isOfOneBackup } from './for-each-backup.ts';
 import { openDataKey, type OpenedDataKey } from './open-data-key.ts';
 import { readUnlockers, type UnlockRequest } from './read-secrets.ts';
@@ -98,7 +99,7 @@ async function rewrapOne(run: Rewrap, backup: ListedBackup, signal: AbortSignal)
   let entry = await run.catalog.read(backup);
   for (let attempt = 1; entry !== null; attempt += 1) {
     try {
-      return await rewrapEntry(run, entry, signal);
+      return await rewrapAudited(run, entry, signal);
     } catch (error) {
       if (!isOfOneBackup(error)) throw error;
       const { label, id } = backup;
@@ -108,6 +109,16 @@ async function rewrapOne(run: Rewrap, backup: ListedBackup, signal: AbortSignal)
     entry = await run.catalog.readNow(backup);
   }
   return null;
+}
+
+async function rewrapAudited(run: Rewrap, entry: CatalogEntry, signal: AbortSignal): Promise<RewrappedBackup> {
+  const { context, request } = run;
+  if (request.isDryRun !== false) return await rewrapEntry(run, entry, signal);
+  const isEvent = ({ outcome }: RewrappedBackup) => outcome === 'rewrapped';
+  return await audited({ action: 'rewrap', context, isEvent }, async (subject) => {
+    subject.backup = { id: entry.id, label: entry.label, store: request.store.url };
+    return await rewrapEntry(run, entry, signal);
+  });
 }
 
 async function rewrapEntry(run: Rewrap, entry: CatalogEntry, signal: AbortSignal): Promise<RewrappedBackup> {

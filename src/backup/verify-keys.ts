@@ -5,6 +5,7 @@ import type { KeyIdentity } from '../core/key-identity.ts';
 import { createAesDecrypter } from '../crypto/aes-container.ts';
 import type { Decrypter } from '../crypto/cipher.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { audited } from './audited.ts';
 import { forEachBackup, isOfOneBackup } from './for-each-backup.ts';
 import { nameDamage } from './name-damage.ts';
 import { openDataKey } from './open-data-key.ts';
@@ -89,9 +90,13 @@ async function openOpeners(request: DecryptionRequest, context: UseCaseContext):
 
 async function verifyEntry(entry: CatalogEntry, verification: Verification): Promise<VerifiedKey> {
   const { label, id } = entry;
+  const { context, store } = verification;
   try {
-    if (entry.problem !== null) throw entry.problem;
-    return { label, id, outcome: 'opened', openedBy: await openBeginnings(entry.manifest, verification) };
+    return await audited({ action: 'verify', context }, async (subject) => {
+      subject.backup = { id, label, store: store.url };
+      if (entry.problem !== null) throw entry.problem;
+      return { label, id, outcome: 'opened', openedBy: await openBeginnings(entry.manifest, verification) };
+    });
   } catch (error) {
     if (!isOfOneBackup(error)) throw error;
     return { label, id, outcome: 'failed', problem: error };

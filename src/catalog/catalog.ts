@@ -24,10 +24,11 @@ export interface ListedBackup extends BackupName {
 }
 
 /** A manifest that is there. It may be damaged: then `problem` says how, and the backup cannot be used. */
-export type CatalogEntry = BackupName & (
-  | { readonly manifest: Manifest; readonly problem: null }
-  | { readonly manifest: null; readonly problem: BackupError }
-);
+export type CatalogEntry = BackupName &
+  (
+    | { readonly manifest: Manifest; readonly problem: null }
+    | { readonly manifest: null; readonly problem: BackupError }
+  );
 
 export interface BackupQuery {
   /** Only backups of this label. */
