@@ -5,9 +5,15 @@ import type { Output } from '../output/output.ts';
 import { addOptions, type AuditOptions, type CommonOptions } from '../option-groups.ts';
 import { option, parseCount } from '../options.ts';
 import { runWith } from '../run-command.ts';
+import { rewrapKeysCommand } from './keys-rewrap.ts';
+import { verifyKeysCommand } from './keys-verify.ts';
 
 export function keysCommand(output: Output): Command {
-  return new Command('keys').description('make keys').addCommand(generateCommand(output));
+  return new Command('keys')
+    .description('make and look after keys')
+    .addCommand(generateCommand(output))
+    .addCommand(rewrapKeysCommand(output))
+    .addCommand(verifyKeysCommand(output));
 }
 
 function generateCommand(output: Output): Command {
