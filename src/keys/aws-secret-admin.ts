@@ -76,10 +76,7 @@ class AwsVersionedSecret implements VersionedSecret {
     const input = { Name: location, SecretString: content.revealText(), ClientRequestToken: randomUUID() };
     try {
       const command = new CreateSecretCommand({ ...input, Description: 'key of librelog-backup' });
-      const { VersionId: version } = await callAws(
-        async (options) => await this.#client.send(command, options),
-        call,
-      );
+      const { VersionId: version } = await callAws(async (options) => await this.#client.send(command, options), call);
       return toNewVersion(version, call.action);
     } catch (error) {
       if (!isAwsFailure(error, 'ResourceExistsException')) throw error;

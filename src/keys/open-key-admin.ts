@@ -4,9 +4,13 @@ import type { SecretAccess } from './read-secret.ts';
 import { isSecret, type SecretReference, type SecretScheme } from './secret-reference.ts';
 import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
 
-const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>>> = {};
+const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>>> = {
+  'aws-sm': async () => (await import('./aws-secret-admin.ts')).openAwsSecretAdmin,
+};
 
-const services: Partial<Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>>> = {};
+const services: Partial<Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>>> = {
+  'aws-kms': async () => (await import('./aws-kms-admin.ts')).openAwsKmsAdmin,
+};
 
 /** Who looks after the key that a reference names. Errors: `config`, and `usage` where nothing can be managed. */
 export async function openKeyAdmin(

@@ -80,7 +80,9 @@ function isTransientAnswer({ status, reason }: GcsFailure): boolean {
 
 function isTransientToken(cause: unknown): boolean {
   const { status } = (cause ?? {}) as { readonly status?: unknown };
-  return isNetworkFault(errorCode(cause)) || errorCode(cause) === 'TimeoutError' || Number(status) >= 500 || status === 429;
+  return (
+    isNetworkFault(errorCode(cause)) || errorCode(cause) === 'TimeoutError' || Number(status) >= 500 || status === 429
+  );
 }
 
 /** The server has compared the checksum that went with the bytes. */
