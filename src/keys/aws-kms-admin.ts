@@ -7,8 +7,8 @@ import {
 } from '@aws-sdk/client-kms';
 import { BackupError } from '../core/backup-error.ts';
 import { callAws, toAwsClientConfig, type AwsCall } from './aws-client.ts';
-import { isAwsFailure, unexpectedAnswer } from './aws-errors.ts';
-import { describeKmsKey, findKmsMaterialDate, type KmsKey, type KmsKeyCall } from './aws-kms-key.ts';
+import { isAwsFailure } from './aws-errors.ts';
+import { describeKmsKey, findKmsMaterialDate, toKmsKey, type KmsKey, type KmsKeyCall } from './aws-kms-key.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
@@ -62,7 +62,7 @@ class AwsKmsAdmin implements KeyAdmin {
     try {
       await this.#createAlias(alias, key.Arn);
     } catch (error) {
-      throw await this.#withoutKey(key.Arn, error);
+      throw await this.#withoutKey(key, error);
     }
     return { keyId: key.Arn, createdAt: key.CreationDate ?? null, state: toState(key) };
   }
@@ -83,9 +83,9 @@ class AwsKmsAdmin implements KeyAdmin {
   }
 
   async destroy({ keyId }: KeyVersion): Promise<void> {
-    const { Arn: arn } = await describeKmsKey(this.#call);
-    if (keyId !== arn) throw new BackupError('key', `${this.name} is key ${arn}, not key ${keyId ?? 'unknown'}`);
-    await this.#scheduleDeletion(arn, waitingPeriodDays);
+    const key = await describeKmsKey(this.#call);
+    if (keyId !== key.Arn) throw new BackupError('key', `${this.name} is key ${key.Arn}, not key ${keyId}`);
+    await this.#scheduleDeletion(key, waitingPeriodDays);
   }
 
   [Symbol.dispose](): void {
@@ -110,8 +110,7 @@ class AwsKmsAdmin implements KeyAdmin {
       async (options) => await this.#call.client.send(command, options),
       call,
     );
-    if (facts?.Arn === undefined) throw unexpectedAnswer(call.action);
-    return { ...facts, Arn: facts.Arn };
+    return toKmsKey(facts, call.action);
   }
 
   async #createAlias(alias: string, arn: string): Promise<void> {
@@ -126,21 +125,21 @@ class AwsKmsAdmin implements KeyAdmin {
   }
 
   /** Takes a key back that no alias stands for, and gives the failure to throw. */
-  async #withoutKey(arn: string, failure: unknown): Promise<unknown> {
+  async #withoutKey(key: KmsKey, failure: unknown): Promise<unknown> {
     try {
-      await this.#scheduleDeletion(arn, shortWaitingPeriodDays);
+      await this.#scheduleDeletion(key, shortWaitingPeriodDays);
       return failure;
     } catch {
       if (!(failure instanceof BackupError)) return failure;
       return new BackupError(failure.kind, failure.message, {
-        hint: `Delete the key ${arn}, which was made for it and is not used.`,
+        hint: `Delete the key ${key.Arn}, which was made for it and is not used.`,
         cause: failure,
       });
     }
   }
 
-  async #scheduleDeletion(arn: string, days: number): Promise<void> {
-    const command = new ScheduleKeyDeletionCommand({ KeyId: arn, PendingWindowInDays: days });
+  async #scheduleDeletion({ KeyId }: KmsKey, days: number): Promise<void> {
+    const command = new ScheduleKeyDeletionCommand({ KeyId, PendingWindowInDays: days });
     await callAws(
       async (options) => await this.#call.client.send(command, options),
       this.#callTo('schedule the deletion of key'),

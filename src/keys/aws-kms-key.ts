@@ -14,6 +14,7 @@ export interface KmsKeyCall {
 
 export interface KmsKey extends KeyMetadata {
   readonly Arn: string;
+  readonly KeyId: string;
 }
 
 /** Needs `kms:DescribeKey`. Errors: `key`. */
@@ -24,8 +25,12 @@ export async function describeKmsKey({ client, key, name, signal }: KmsKeyCall):
     action,
     signal,
   });
-  if (facts?.Arn === undefined) throw unexpectedAnswer(action);
-  return { ...facts, Arn: facts.Arn };
+  return toKmsKey(facts, action);
+}
+
+export function toKmsKey(facts: KeyMetadata | undefined, action: string): KmsKey {
+  if (facts?.Arn === undefined || facts.KeyId === undefined) throw unexpectedAnswer(action);
+  return { ...facts, Arn: facts.Arn, KeyId: facts.KeyId };
 }
 
 /**
