@@ -43,9 +43,9 @@ export function setJsonField(secret: Secret, { field, value, name }: FieldChange
   return Secret.fromText(text.slice(0, end) + added + text.slice(end));
 }
 
-/** Whether a secret that is a JSON object has this field. Fails with `key` as `selectJsonField` when it is none. */
-export function hasJsonField(secret: Secret, field: string, name: string): boolean {
-  return Object.hasOwn(parseObject(secret, name), field);
+/** The names of the fields of a secret that is a JSON object. Fails with `key` as `selectJsonField` when it is none. */
+export function listJsonFields(secret: Secret, name: string): string[] {
+  return Object.keys(parseObject(secret, name));
 }
 
 function parseObject(secret: Secret, name: string): Readonly<Record<string, unknown>> {

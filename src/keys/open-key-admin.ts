@@ -6,6 +6,7 @@ import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
 
 const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>>> = {
   'aws-sm': async () => (await import('./aws-secret-admin.ts')).openAwsSecretAdmin,
+  'gcp-sm': async () => (await import('./gcp-secret-admin.ts')).openGcpSecretAdmin,
 };
 
 const services: Partial<Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>>> = {

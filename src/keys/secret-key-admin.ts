@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { BackupError } from '../core/backup-error.ts';
 import { Secret } from '../core/secret.ts';
-import { hasJsonField, selectJsonField, setJsonField } from './json-field.ts';
+import { listJsonFields, selectJsonField, setJsonField } from './json-field.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import { toKeyId } from './key-id.ts';
 import { parseKeyMaterial } from './key-material.ts';
@@ -116,7 +116,7 @@ export class SecretKeyAdmin implements KeyAdmin {
   }
 
   #hasKey(content: Secret): boolean {
-    return this.#field === undefined || hasJsonField(content, this.#field, this.name);
+    return this.#field === undefined || listJsonFields(content, this.name).includes(this.#field);
   }
 
   /** Whoever mistypes a reference must not lose a password to a random key. */
