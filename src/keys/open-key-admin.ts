@@ -11,6 +11,7 @@ const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretR
 
 const services: Partial<Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>>> = {
   'aws-kms': async () => (await import('./aws-kms-admin.ts')).openAwsKmsAdmin,
+  'gcp-kms': async () => (await import('./gcp-kms-admin.ts')).openGcpKmsAdmin,
 };
 
 /** Who looks after the key that a reference names. Errors: `config`, and `usage` where nothing can be managed. */
