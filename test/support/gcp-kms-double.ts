@@ -38,6 +38,8 @@ export class GcpKmsDouble implements AsyncDisposable {
   /** Its number. */
   primary = 0;
   labels: unknown;
+  /** In how many of the next cases to make a key and fail to say so. */
+  loseAnswers = 0;
   #rest: GcpRestDouble | undefined;
 
   static async start(folder: string): Promise<GcpKmsDouble> {
@@ -103,6 +105,7 @@ export class GcpKmsDouble implements AsyncDisposable {
     if (this.versions.length > 0) return googleError('ALREADY_EXISTS', `CryptoKey ${this.keyName} already exists.`);
     this.labels = labels;
     this.addVersion();
+    if (this.loseAnswers-- > 0) return googleError('UNAVAILABLE', 'The service is currently unavailable.');
     return { status: 200, body: this.#describeKey() };
   }
 
