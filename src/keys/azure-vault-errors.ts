@@ -74,6 +74,20 @@ export function toVaultError(
   return new BackupError(kind, `cannot ${action}: ${reason}`, { hint, cause: failure });
 }
 
+/** Whether a translated failure stands for the vault's error of this code. */
+export function isVaultFailure(error: unknown, code: string): boolean {
+  return error instanceof BackupError && error.cause instanceof VaultFailure && error.cause.code === code;
+}
+
+/** Refusals of what only those may do who look after keys. */
+export function meaningForOfficer(failure: VaultFailure): Meaning | undefined {
+  if (meaningOf(failure) !== denied) return undefined;
+  return {
+    ...denied,
+    hint: 'Give the identity the role Key Vault Secrets Officer, or for a key Key Vault Crypto Officer (Managed HSM Crypto User in a managed HSM).',
+  };
+}
+
 /** The failure of a vault whose answer lacks what was asked for. */
 export function unexpectedVaultAnswer(action: string): BackupError {
   return new BackupError(foreign.kind, `cannot ${action}: ${foreign.reason}`, { hint: foreign.hint });

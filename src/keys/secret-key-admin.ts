@@ -147,8 +147,8 @@ function toActive(key: Secret, version: SecretVersion): KeyVersion {
   return { ...version, keyId: toKeyId(key), state: 'active' };
 }
 
-/** Of two that were made at the same time, the active one is the newer. */
-function compareAge(one: SecretVersion, other: SecretVersion): number {
+/** Oldest first; of two that were made at the same time, the active one is the newer. */
+export function compareAge(one: Omit<KeyVersion, 'keyId'>, other: Omit<KeyVersion, 'keyId'>): number {
   const [first, second] = [one, other].map(({ createdAt }) => createdAt?.getTime() ?? 0);
   return (first ?? 0) - (second ?? 0) || Number(one.state === 'active') - Number(other.state === 'active');
 }
