@@ -15,11 +15,12 @@ export class VaultFailure extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(cause: unknown) {
-    const { name = 'Error', code, statusCode, response } = (cause ?? {}) as SdkFields;
+    const { name = 'Error', code, statusCode, response, details } = (cause ?? {}) as SdkFields;
     const isQuoted = code === 'PARSE_ERROR' || cause instanceof SyntaxError;
     super(isQuoted ? 'the answer cannot be read' : firstLine(describeError(cause)));
     this.kindOfError = name;
-    this.code = innerCodeOf(response?.bodyAsText) ?? (typeof code === 'string' ? code : '');
+    this.code =
+      details?.error?.innerError?.code ?? innerCodeOf(response?.bodyAsText) ?? (typeof code === 'string' ? code : '');
     this.status = statusCode;
     this.retryAfterMs = parseRetryAfterMs(response?.headers?.get('retry-after'));
   }
@@ -30,6 +31,8 @@ interface SdkFields {
   readonly name?: string;
   readonly code?: unknown;
   readonly statusCode?: number;
+  /** The answer, where it could be read. */
+  readonly details?: { readonly error?: { readonly innerError?: { readonly code?: string } } };
   readonly response?: {
     readonly bodyAsText?: string | null;
     readonly headers?: { get(name: string): string | undefined };
