@@ -78,15 +78,3 @@ export type AuditEntry = z.infer<typeof entrySchema>;
 export type TornBytes = NonNullable<AuditEntry['torn']>;
 
 export { entrySchema as auditEntrySchema, eventSchema as auditEventSchema };
-
-/** A place in a chain: whoever keeps it elsewhere can prove later that nothing up to it was changed or cut off. */
-export const auditHeadSchema = z
-  .object({
-    chain: entrySchema.shape.chain,
-    sequence: entrySchema.shape.sequence,
-    /** SHA-256, hex, of the entry. */
-    hash: sha256Hex,
-  })
-  .strict();
-
-export type AuditHead = z.infer<typeof auditHeadSchema>;

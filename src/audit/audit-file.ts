@@ -1,12 +1,13 @@
+import type { AuditHead } from '../core/audit-head.ts';
 import { constants } from 'node:fs';
 import { mkdir, open, rename } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BackupError } from '../core/backup-error.ts';
-import { withFileLock } from '../core/file-lock.ts';
-import { syncFolder } from '../core/sync-folder.ts';
+import { withFileLock } from '../files/file-lock.ts';
+import { syncFolder } from '../files/sync-folder.ts';
 import { toAuditError } from './audit-errors.ts';
-import type { AuditHead, TornBytes } from './audit-event.ts';
+import type { TornBytes } from './audit-event.ts';
 import { isThere, listRotatedFiles, rotatedPath } from './audit-files.ts';
 import { readTail, type Tail } from './read-tail.ts';
 import { toHead, type SealedEntry } from './seal-entry.ts';
@@ -34,6 +35,13 @@ export class AuditFile {
   constructor(path: string, { maxBytes }: { readonly maxBytes: number }) {
     this.#path = path;
     this.#maxBytes = maxBytes;
+  }
+
+  /** Opens the log and its lock, and makes them where they are not there: what could keep an entry out is found here. */
+  async prepare(): Promise<void> {
+    await this.#locked(`open audit log "${this.#path}"`, async () => {
+      await using _writable = await this.#open();
+    });
   }
 
   /**

@@ -1,8 +1,9 @@
+import type { AuditHead } from '../core/audit-head.ts';
 import { randomBytes } from 'node:crypto';
 import { BackupError, toBackupError } from '../core/backup-error.ts';
 import type { Log } from '../core/log.ts';
 import type { Secret } from '../core/secret.ts';
-import { auditEventSchema, type AuditActor, type AuditEntry, type AuditEvent, type AuditHead } from './audit-event.ts';
+import { auditEventSchema, type AuditActor, type AuditEntry, type AuditEvent } from './audit-event.ts';
 import { AuditFile, type Position } from './audit-file.ts';
 import { defaultMaxFileBytes, type AuditSettings, type AuditSinkSetting } from './audit-settings.ts';
 import { createStoreSink, createStreamSink, type AuditSink, type PutCopy } from './audit-sink.ts';
@@ -29,6 +30,7 @@ interface Waiting {
 
 /** Where entries get their place in a chain. */
 interface Chain {
+  prepare(): Promise<void>;
   append(seal: (position: Position) => readonly SealedEntry[]): Promise<readonly SealedEntry[]>;
   readHead(): Promise<AuditHead | null>;
 }
@@ -51,6 +53,11 @@ export class AuditLog {
     this.#actor = describeActor(context.env);
   }
 
+  /** Finds out, before anything is done that is to be recorded, whether the log can be opened. Errors: as `append`. */
+  async prepare(): Promise<void> {
+    await this.#unlessWarned('open audit log', async () => await this.#chain.prepare());
+  }
+
   /**
    * Records what happened. Returns when the entry is on the disk and in every sink; only then may the operation report
    * success. Events that come while others are being written share one lock and one sync. Fails with `storage`, `access`,
@@ -65,18 +72,27 @@ export class AuditLog {
     };
     this.#waiting.push(waiting);
     void this.#writeWaiting();
-    try {
-      await waiting.settle.promise;
-    } catch (error) {
-      const failure = toBackupError(error, 'storage', 'cannot write audit log');
-      if (this.#settings.onFailure === 'fail') throw failure;
-      this.#context.log.warn({ kind: failure.kind, action: event.action }, `not audited: ${failure.message}`);
-    }
+    await this.#unlessWarned(`write ${event.action} to audit log`, async () => await waiting.settle.promise);
   }
 
-  /** The last entry that is on the disk, for the manifest: proof, later, that the log was not cut before it. */
+  /**
+   * The last entry that is on the disk, for the manifest: proof, later, that the log was not cut before it. `null` for a
+   * log that nobody keeps, and where a failure is only to be warned of.
+   */
   async describeHead(): Promise<AuditHead | null> {
-    return await this.#chain.readHead();
+    if (this.#settings.file === null && this.#sinks.length === 0) return null;
+    return (await this.#unlessWarned('read audit log', async () => await this.#chain.readHead())) ?? null;
+  }
+
+  async #unlessWarned<Result>(action: string, work: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      const failure = toBackupError(error, 'storage', `cannot ${action}`);
+      if (this.#settings.onFailure === 'fail') throw failure;
+      this.#context.log.warn({ kind: failure.kind }, `not audited: ${failure.message}`);
+      return undefined;
+    }
   }
 
   /** Never fails: each event's own promise does. */
@@ -132,6 +148,7 @@ export function createAuditLog(settings: AuditSettings, context: AuditContext): 
 function createMemoryChain(): Chain {
   let last: SealedEntry | null = null;
   return {
+    prepare: async () => {},
     append: async (seal) => {
       const entries = seal({ last, torn: null });
       last = entries.at(-1) ?? last;

@@ -1,5 +1,6 @@
+import type { AuditHead } from '../core/audit-head.ts';
 import type { Secret } from '../core/secret.ts';
-import type { AuditHead, TornBytes } from './audit-event.ts';
+import type { TornBytes } from './audit-event.ts';
 import type { AuditPlace } from './read-lines.ts';
 import type { FoundEntry, Gap, Link } from './read-links.ts';
 import { isEntryMac, noPrevious } from './seal-entry.ts';

@@ -1,8 +1,9 @@
+import type { AuditHead } from '../core/audit-head.ts';
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import { BackupError } from '../core/backup-error.ts';
 import type { Secret } from '../core/secret.ts';
-import { auditEntrySchema, type AuditEntry, type AuditHead } from './audit-event.ts';
+import { auditEntrySchema, type AuditEntry } from './audit-event.ts';
 
 /** `previous` of the first entry of a chain. */
 export const noPrevious = '0'.repeat(64);

@@ -1,5 +1,5 @@
+import type { AuditHead } from '../core/audit-head.ts';
 import type { Secret } from '../core/secret.ts';
-import type { AuditHead } from './audit-event.ts';
 import { checkEnd, checkLink, type AuditProblem, type ChainEvidence } from './check-chain.ts';
 import type { AuditPlace } from './read-lines.ts';
 import { readLinks, type FoundEntry, type Gap, type Link } from './read-links.ts';

@@ -16,6 +16,7 @@ import { startPgDump } from '../postgres/pg-dump.ts';
 import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
 import { openSession } from '../postgres/session.ts';
 import type { ObjectStore, StoredObject } from '../storage/object-store.ts';
+import { audited, type AuditSubject } from './audited.ts';
 import { Destinations, type FailedDestination } from './destinations.ts';
 import { prepareEncryption, type BackupEncryption, type EncryptionRequest } from './open-encryption.ts';
 import { planBackup, type BackupPlan } from './plan-backup.ts';
@@ -69,6 +70,17 @@ export interface BackupCopy {
  * kin, `interrupted`, `terminated`.
  */
 export async function createBackup(request: CreateRequest, context: UseCaseContext): Promise<CreatedBackup | DryRun> {
+  if (request.isDryRun) return await runCreate(request, context, {});
+  return await audited({ action: 'encrypt', context }, async (subject) => await runCreate(request, context, subject));
+}
+
+async function runCreate(
+  request: CreateRequest,
+  context: UseCaseContext,
+  subject: AuditSubject,
+): Promise<CreatedBackup | DryRun> {
+  const store = request.stores.map(({ url }) => url).join(' ');
+  subject.backup = { label: request.label, store };
   warnAll(context, request.connection.warnings);
   using prepared = await prepareEncryption(request.encryption, request.compression, context);
   await using session = await openSession(request.connection, { applicationName: productName, signal: context.signal });
@@ -76,6 +88,7 @@ export async function createBackup(request: CreateRequest, context: UseCaseConte
   const tool = await findClientTool('pg_dump', { serverMajor: server.major, binDir: request.binDir, env: context.env });
   const startedAt = context.now();
   const plan = planBackup({ ...request, server, startedAt, cipherExtension: prepared.extension });
+  subject.backup = { id: plan.id, label: plan.label, store };
   using encryption = await prepared.begin({ backupId: plan.id, label: plan.label });
   if (request.isDryRun) return { plan, tool, server };
 
@@ -189,7 +202,8 @@ async function confirm({ plan }: Run, { store, object, signal }: Copy): Promise<
 
 /** The signal is heeded until the commit begins: its outcome must not stay unknown. */
 async function commit(run: Run, { store, object, signal }: Copy): Promise<Manifest> {
-  const unsealed = describeBackup(run, object);
+  const auditHead = await run.context.audit.describeHead();
+  const unsealed = { ...describeBackup(run, object), ...(auditHead !== null && { auditHead }) };
   const manifest = { ...unsealed, seal: await run.encryption.seal(unsealed) };
   signal.throwIfAborted();
   await new Catalog(store).commit(manifest);

@@ -2,12 +2,15 @@ import { Catalog, objectKey, type CatalogEntry } from '../catalog/catalog.ts';
 import { BackupError } from '../core/backup-error.ts';
 import { describeActiveLock } from '../core/object-lock.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { audited } from './audited.ts';
+import type { UseCaseContext } from './use-case-context.ts';
 
 export interface DeleteRequest {
   readonly store: ObjectStore;
   readonly id: string;
   readonly label?: string | undefined;
-  readonly now: Date;
+  /** Asked with the backup's full name before anything is deleted; throws to refuse. */
+  readonly confirm: (name: string) => Promise<void>;
 }
 
 export interface DeletedBackup {
@@ -21,20 +24,26 @@ export interface DeletedBackup {
  * full name and throws to refuse. Errors: `notFound`, `usage` (the id exists under several labels), `policy` (locked),
  * those of the store.
  */
-export async function deleteBackup(
-  request: DeleteRequest,
-  confirm: (name: string) => Promise<void>,
-): Promise<DeletedBackup> {
+export async function deleteBackup(request: DeleteRequest, context: UseCaseContext): Promise<DeletedBackup> {
+  return await audited({ action: 'delete', context }, async (subject) => {
+    subject.backup = { id: request.id, label: request.label, store: request.store.url };
+    const deleted = await deleteConfirmed(request, context.now());
+    subject.backup = { ...subject.backup, ...deleted };
+    return deleted;
+  });
+}
+
+async function deleteConfirmed(request: DeleteRequest, now: Date): Promise<DeletedBackup> {
   const catalog = new Catalog(request.store);
   const entries = (await catalog.list({ label: request.label })).filter(({ id }) => id === request.id);
   const { label, id } = single(entries, request);
-  await assertUnlocked(request, { label, id });
-  await confirm(`${label}/${id}`);
+  await assertUnlocked(request, { label, id }, now);
+  await request.confirm(`${label}/${id}`);
   await catalog.delete({ label, id });
   return { label, id };
 }
 
-async function assertUnlocked({ store, now }: DeleteRequest, backup: DeletedBackup): Promise<void> {
+async function assertUnlocked({ store }: DeleteRequest, backup: DeletedBackup, now: Date): Promise<void> {
   for await (const { key } of store.list(objectKey(backup, ''))) {
     const problem = describeActiveLock((await store.head(key))?.lock, now);
     if (problem === null) continue;

@@ -109,7 +109,8 @@ async function openByGpg(request: DecryptionRequest, context: UseCaseContext): P
 async function openByOurselves(request: DecryptionRequest, context: UseCaseContext): Promise<BackupDecryption> {
   const { openOpenPgpDecrypter } = await import('../crypto/openpgp-decrypter.ts');
   const privateKeys: Secret[] = [];
-  for (const reference of request.privateKeys ?? []) privateKeys.push(await readContentOf(reference, context));
+  for (const reference of request.privateKeys ?? [])
+    privateKeys.push(await readContentOf(reference, 'private-key', context));
   const passphrases: Secret[] = [];
   if (request.passphrase !== undefined) passphrases.push(await readPassphraseOf(request.passphrase, context));
   if (privateKeys.length + passphrases.length === 0) {

@@ -171,7 +171,7 @@ interface SigningKey {
 
 async function readSigningKey(request: OpenPgpRequest, context: UseCaseContext): Promise<SigningKey | null> {
   if (request.signingKey === undefined) return null;
-  const signingKey = await readContentOf(request.signingKey, context);
+  const signingKey = await readContentOf(request.signingKey, 'signing-key', context);
   if (request.signingKeyPassphrase === undefined) return { signingKey };
   return { signingKey, keyPassphrase: await readPassphraseOf(request.signingKeyPassphrase, context) };
 }

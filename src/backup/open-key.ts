@@ -5,6 +5,7 @@ import { createRawKey } from '../crypto/raw-key.ts';
 import { findActiveKey, findKey, selectKey } from '../keys/keyring.ts';
 import { readKeyring, type KeyringRead } from '../keys/read-key-encryption-key.ts';
 import { isSecret, parseKeyReference, withVersion, type SecretReference } from '../keys/secret-reference.ts';
+import { audited } from './audited.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
 type RawWrappedKey = Extract<WrappedKey, { provider: 'key' }>;
@@ -15,9 +16,36 @@ type RawWrappedKey = Extract<WrappedKey, { provider: 'key' }>;
  */
 export async function openKey(text: string, context: UseCaseContext): Promise<KeyWrapper> {
   const reference = parseKeyReference(text);
-  if (isSecret(reference)) return createSecretKey(reference, context);
+  if (isSecret(reference)) return recordUses(createSecretKey(reference, context), context);
   const { openKeyWrapper } = await import('../keys/open-key-wrapper.ts');
-  return await openKeyWrapper(reference, context);
+  return recordUses(await openKeyWrapper(reference, context), context);
+}
+
+/** The same key, of which every use is in the audit log before its result is handed on. */
+function recordUses(key: KeyWrapper, context: UseCaseContext): KeyWrapper {
+  return {
+    name: key.name,
+    createdAt: async () => (await key.createdAt?.()) ?? null,
+    wrap: async (dataKey, backup) =>
+      await audited({ action: 'key-access', context }, async (subject) => {
+        subject.backup = { id: backup.backupId, label: backup.label };
+        subject.key = { source: key.name, purpose: 'wrap' };
+        const wrapped = await key.wrap(dataKey, backup);
+        subject.key = { ...subject.key, ...identify(wrapped) };
+        return wrapped;
+      }),
+    unwrap: async (wrapped, backup) =>
+      await audited({ action: 'key-access', context, isEvent: (dataKey) => dataKey !== null }, async (subject) => {
+        subject.backup = { id: backup.backupId, label: backup.label };
+        subject.key = { source: key.name, purpose: 'unwrap', ...identify(wrapped) };
+        return await key.unwrap(wrapped, backup);
+      }),
+    [Symbol.dispose]: () => key[Symbol.dispose](),
+  };
+}
+
+function identify(wrapped: WrappedKey): { readonly id?: string; readonly version?: string | undefined } {
+  return wrapped.provider === 'passphrase' ? {} : { id: wrapped.keyId, version: wrapped.keyVersion };
 }
 
 /**

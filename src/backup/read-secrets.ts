@@ -1,8 +1,9 @@
 import type { Secret } from '../core/secret.ts';
 import type { KeyWrapper } from '../core/key-wrapper.ts';
 import { parseSecretReference } from '../keys/secret-reference.ts';
-import { readSecret } from '../keys/read-secret.ts';
+import { readSecret, type SecretRead } from '../keys/read-secret.ts';
 import { readPassphrase } from '../keys/read-passphrase.ts';
+import { audited } from './audited.ts';
 import { openKey } from './open-key.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
@@ -35,20 +36,46 @@ export async function readUnlockers(request: UnlockRequest, context: UseCaseCont
 }
 
 export async function readPassphraseOf(reference: string, context: UseCaseContext): Promise<Secret> {
-  const { secret, warnings } = await readPassphrase(reference, context);
-  warnAll(context, warnings);
-  return secret;
+  return await auditedRead({ reference, purpose: 'passphrase', context }, async () => {
+    return await readPassphrase(reference, context);
+  });
 }
 
-/** The whole content that a reference names: a private key, a certificate. */
-export async function readContentOf(reference: string, context: UseCaseContext): Promise<Secret> {
-  const { secret, warnings } = await readSecret(parseSecretReference(reference), context);
-  warnAll(context, warnings);
-  return secret;
+/** The whole content that a reference names. */
+export async function readContentOf(
+  reference: string,
+  purpose: 'private-key' | 'signing-key',
+  context: UseCaseContext,
+): Promise<Secret> {
+  return await auditedRead({ reference, purpose, context }, async () => {
+    return await readSecret(parseSecretReference(reference), context);
+  });
 }
 
 /** The content of a public certificate, whose file may be open to all. */
 export async function readPublicContentOf(reference: string, context: UseCaseContext): Promise<Uint8Array> {
   const { secret } = await readSecret(parseSecretReference(reference), context);
   return secret.reveal();
+}
+
+export interface KeyUse {
+  readonly reference: string;
+  /** What the secret is wanted for, as the audit log has it. */
+  readonly purpose: string;
+  readonly context: UseCaseContext;
+}
+
+/** Reads a secret, and records that before it is handed on. */
+export async function auditedRead(
+  { reference, purpose, context }: KeyUse,
+  read: () => Promise<SecretRead & { readonly keyId?: string }>,
+): Promise<Secret> {
+  const { secret, warnings } = await audited({ action: 'key-access', context }, async (subject) => {
+    subject.key = { source: reference, purpose };
+    const found = await read();
+    subject.key = { ...subject.key, id: found.keyId, version: found.version };
+    return found;
+  });
+  warnAll(context, warnings);
+  return secret;
 }

@@ -6,7 +6,7 @@ import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { BackupError, toBackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
-import { syncFolder } from '../core/sync-folder.ts';
+import { syncFolder } from '../files/sync-folder.ts';
 import { Meter } from '../pipeline/meter.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
 import type { Archive } from './archive.ts';

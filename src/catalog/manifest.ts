@@ -1,4 +1,5 @@
 import { z } from 'zod/v3';
+import { auditHeadSchema } from '../core/audit-head.ts';
 import { BackupError } from '../core/backup-error.ts';
 import { compressionSchema } from '../core/compression-schema.ts';
 import { objectLockSchema } from '../core/object-lock.ts';
@@ -102,6 +103,8 @@ export const manifestSchema = z
     compression: compressionSchema,
     encryption: encryptionSchema,
     objects: z.array(objectSchema).min(1),
+    /** Last entry of the audit log before the manifest was committed: proof, later, that the log was not cut before it. */
+    auditHead: auditHeadSchema.optional(),
     /** `null`: OpenPGP without a signing key; anybody who can write to the store could have made it. */
     seal: sealSchema.nullable(),
   })

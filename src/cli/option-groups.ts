@@ -41,6 +41,22 @@ export interface KeyOptions {
   readonly engine?: 'built-in' | 'gpg';
 }
 
+const auditOptions = [
+  option('--audit-file <file>', "audit log, or none; in the user's state folder by default"),
+  listOption('--audit-sink <sink>', 'where it goes as well: stdout, store, syslog or syslog:ADDRESS'),
+  option('--audit-key <ref>', 'key that authenticates its entries'),
+  option('--audit-on-failure <what>', 'when it cannot be written').choices(['fail', 'warn']).default('fail'),
+];
+
+/** What is recorded of a command, and where. */
+export interface AuditOptions {
+  /** A path, or `none`. */
+  readonly auditFile?: string;
+  readonly auditSink?: readonly string[];
+  readonly auditKey?: string;
+  readonly auditOnFailure?: 'fail' | 'warn';
+}
+
 const selectOptions = [option('--label <name>', 'folder of the database in the store; its name by default')];
 
 export interface SelectOptions {
@@ -53,6 +69,7 @@ const groups = {
   upload: uploadOptions,
   keys: keyOptions,
   select: selectOptions,
+  audit: auditOptions,
 } as const;
 
 /** Adds groups of options that several commands share. */

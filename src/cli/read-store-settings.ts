@@ -59,10 +59,10 @@ function toBytes(mebibytes: number | undefined): number | undefined {
 
 async function readCustomerKey(reference: string | undefined, context: CommandContext): Promise<Secret | undefined> {
   if (reference === undefined) return undefined;
+  const { auditedRead } = await import('../backup/read-secrets.ts');
   const { readKeyEncryptionKey } = await import('../keys/read-key-encryption-key.ts');
-  const { secret, warnings } = await readKeyEncryptionKey(reference, context);
-  for (const warning of warnings) context.log.warn({}, warning);
-  return secret;
+  const use = { reference, purpose: 'server-side-encryption', context };
+  return await auditedRead(use, async () => await readKeyEncryptionKey(reference, context));
 }
 
 function toS3Settings(options: Options, keys: CustomerKeys): S3Settings {

@@ -40,5 +40,6 @@ export async function withStores<Result>(
   await using opened = new AsyncDisposableStack();
   const stores: ObjectStore[] = [];
   for (const address of addresses) stores.push(opened.use(await openStore(address, settings.settings, context)));
+  await context.audit.copyTo(stores);
   return await use(stores);
 }

@@ -60,6 +60,10 @@ const configSchema = z
     gcsStorageClass: text.optional(),
     tag: texts.optional(),
     allowPartial: z.boolean().optional(),
+    auditFile: text.optional(),
+    auditSink: texts.optional(),
+    auditKey: text.optional(),
+    auditOnFailure: z.enum(['fail', 'warn']).optional(),
     logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).optional(),
     logFormat: z.enum(['pretty', 'json']).optional(),
   })

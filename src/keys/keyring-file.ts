@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { BackupError, toBackupError } from '../core/backup-error.ts';
-import { withFileLock } from '../core/file-lock.ts';
+import { withFileLock } from '../files/file-lock.ts';
 import { Secret } from '../core/secret.ts';
 import { describeFileError, maxSecretBytes, readSecretFile } from './file-source.ts';
 import { destroyKey, findActiveKey, formatKeyring, rotateKey } from './keyring.ts';
@@ -37,7 +37,7 @@ export async function updateKeyringFile(path: string, change: (keyring: Keyring)
   try {
     return await withFileLock(target, async () => await rewriteKeyring(target, change), firstOwner);
   } catch (error) {
-    throw toBackupError(error, 'key', `cannot lock keyring "${path}"`);
+    throw toBackupError(error, 'key', `cannot change keyring "${path}"`);
   }
 }
 

@@ -2,7 +2,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Secret } from '../core/secret.ts';
-import { syncFolder } from '../core/sync-folder.ts';
+import { syncFolder } from '../files/sync-folder.ts';
 
 export interface Owner {
   readonly uid: number;

@@ -53,7 +53,7 @@ async function readToken({ env, signal }: SecretAccess): Promise<string> {
   const given = (env['VAULT_TOKEN'] ?? '').trim();
   if (given !== '') return assertCredential(given, 'VAULT_TOKEN');
   const path = join(env['HOME'] ?? homedir(), '.vault-token');
-  const reference: SecretReference = { scheme: 'file', location: path, text: `file:${path}` };
+  const reference: SecretReference = { scheme: 'file', location: path, text: `file:${path}`, takesVersion: false };
   try {
     return await readLocalSecret(reference, { env, ...(signal !== undefined && { signal }) });
   } catch (error) {

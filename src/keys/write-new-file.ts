@@ -2,7 +2,7 @@ import { open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BackupError, describeError } from '../core/backup-error.ts';
-import { syncFolder } from '../core/sync-folder.ts';
+import { syncFolder } from '../files/sync-folder.ts';
 
 /**
  * Writes a new file of exactly this mode, and returns when it is on the disk. Fails with `conflict` when the path exists

@@ -3,7 +3,7 @@ import { link, lstat, mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promi
 import { basename, dirname, join } from 'node:path';
 import { BackupError } from '../core/backup-error.ts';
 import { errorCode } from '../core/error-code.ts';
-import { syncFolder } from '../core/sync-folder.ts';
+import { syncFolder } from '../files/sync-folder.ts';
 import { isMissing } from './file-errors.ts';
 
 /** Names that this store gives to unfinished files. They are no objects: never listed, and no key may look like one. */

@@ -89,7 +89,7 @@ describe('a store that takes the archive but not the manifest', () => {
 });
 
 describe('delete', () => {
-  const now = new Date('2026-11-24T00:00:00Z');
+  const now = () => new Date('2026-11-24T00:00:00Z');
   const locked = {
     'under retention': { retention: { mode: 'compliance', until: '2026-12-01T00:00:00Z' }, legalHold: false },
     'under legal hold': { legalHold: true },
@@ -100,7 +100,8 @@ describe('delete', () => {
       const { copies } = await create([store]);
       const manifest = copies[0]?.manifest;
       assert.deepEqual(manifest?.objects[0]?.lock, lock);
-      const deleting = deleteBackup({ store, id: manifest?.id ?? '', now }, async () => assert.fail('asked'));
+      const confirm = async (): Promise<void> => assert.fail('asked');
+      const deleting = deleteBackup({ store, id: manifest?.id ?? '', confirm }, { ...quietContext(), now });
       await assert.rejects(deleting, { kind: 'policy', message: /cannot delete backup "small\/.*(until|hold)/ });
       assert.equal((await listAll(store.list(''))).length, 2);
     });
@@ -112,7 +113,8 @@ describe('delete', () => {
       legalHold: false,
     });
     const { copies } = await create([store]);
-    await deleteBackup({ store, id: copies[0]?.manifest.id ?? '', now }, async () => {});
+    const request = { store, id: copies[0]?.manifest.id ?? '', confirm: async () => {} };
+    await deleteBackup(request, { ...quietContext(), now });
     assert.deepEqual(await listAll(store.list('')), []);
   });
 });

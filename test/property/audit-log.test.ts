@@ -1,10 +1,11 @@
+import type { AuditHead } from '../../src/core/audit-head.ts';
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { assert as assertProperty, asyncProperty, constantFrom, nat, oneof, record, type Arbitrary } from 'fast-check';
-import type { AuditEntry, AuditHead } from '../../src/audit/audit-event.ts';
+import type { AuditEntry } from '../../src/audit/audit-event.ts';
 import { sealEntry } from '../../src/audit/seal-entry.ts';
 import { verifyAudit, type AuditReport } from '../../src/audit/verify-audit.ts';
 import { Secret } from '../../src/core/secret.ts';

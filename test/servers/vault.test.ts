@@ -88,7 +88,7 @@ describe('a secret in Vault', () => {
     const path = `teams/${randomUUID()}/kv`;
     await administer(['POST', `sys/mounts/${path}`], { type: 'kv', options: { version: '2' } });
     await administer(['POST', `${path}/data/a%3Fb%26c%20d`], { data: { value: 'odd' } });
-    const reference = { scheme: 'vault', location: `${path}/a?b&c d`, text: 'vault:x' } as const;
+    const reference = { scheme: 'vault', location: `${path}/a?b&c d`, text: 'vault:x', takesVersion: true } as const;
     const { secret } = await readSecret(reference, { env: vaultEnvironment() });
     assert.equal(secret.revealText(), 'odd');
     await assert.rejects(read(`vault:${path}/../${plain}/a`), {

@@ -1,7 +1,8 @@
+import type { AuditHead } from '../../src/core/audit-head.ts';
 import assert from 'node:assert/strict';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import type { AuditEntry, AuditHead } from '../../src/audit/audit-event.ts';
+import type { AuditEntry } from '../../src/audit/audit-event.ts';
 import { parseEntry, sealEntry, toHead } from '../../src/audit/seal-entry.ts';
 import { verifyAudit } from '../../src/audit/verify-audit.ts';
 import { Secret } from '../../src/core/secret.ts';

@@ -10,6 +10,7 @@ import type { DecryptionRequest } from '../../src/backup/open-decryption.ts';
 import type { UseCaseContext } from '../../src/backup/use-case-context.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import { openStore } from '../../src/storage/open-store.ts';
+import { quietContext } from '../support/quiet-context.ts';
 
 const folder = join(import.meta.dirname, '..', 'vectors', 'v1');
 const storeUrl = `file://${join(folder, 'store')}`;
@@ -17,15 +18,7 @@ const vectors = z
   .array(z.object({ label: z.string(), plainSha256: z.string() }))
   .parse(JSON.parse(readFileSync(join(folder, 'store.json'), 'utf8')));
 
-const ignore = (): void => {};
-const context: UseCaseContext = {
-  env: {},
-  log: { debug: ignore, info: ignore, warn: ignore },
-  signal: new AbortController().signal,
-  now: () => new Date(),
-  cores: availableParallelism(),
-};
-
+const context: UseCaseContext = { ...quietContext(), cores: availableParallelism() };
 const fileIn = (name: string): string => `file:${join(folder, name)}`;
 
 const openpgp: DecryptionRequest = { privateKeys: [fileIn('openpgp/recipient.key.asc')] };

@@ -1,6 +1,7 @@
+import type { AuditHead } from '../../core/audit-head.ts';
 import { Command, InvalidArgumentError } from 'commander';
 import { auditActions, auditOutcomes, type AuditAction, type AuditOutcome } from '../../audit/audit-actions.ts';
-import type { AuditEntry, AuditHead } from '../../audit/audit-event.ts';
+import type { AuditEntry } from '../../audit/audit-event.ts';
 import type { AuditReport } from '../../audit/verify-audit.ts';
 import { BackupError } from '../../core/backup-error.ts';
 import { parseDuration } from '../../core/duration.ts';
@@ -10,7 +11,10 @@ import { formatDuration, formatTable } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
 import { addOptions, type CommonOptions } from '../option-groups.ts';
 import { listOption, option, parseCount } from '../options.ts';
+import { readAuditKey } from '../open-audit.ts';
 import { runWith } from '../run-command.ts';
+import type { StoreOptions } from '../store-options.ts';
+import { withStores } from '../with-store.ts';
 
 interface FileOptions extends CommonOptions {
   readonly auditFile?: string;
@@ -70,8 +74,8 @@ function showCommand(output: Output): Command {
   });
 }
 
-interface VerifyOptions extends FileOptions {
-  readonly auditKey?: readonly string[];
+interface VerifyOptions extends FileOptions, StoreOptions {
+  readonly auditKey?: string | readonly string[];
   readonly auditHead?: readonly string[];
 }
 
@@ -83,11 +87,13 @@ function verifyCommand(output: Output): Command {
     .addOption(
       listOption('--audit-head <head>', 'CHAIN:SEQUENCE:HASH as recorded elsewhere: proves that the end is there'),
     );
-  addOptions(command, 'common');
+  addOptions(command, 'store', 'common');
   return runWith<VerifyOptions>({ command, output }, async (options, context) => {
     const { verifyAudit } = await import('../../audit/verify-audit.ts');
-    using keys = await readAuditKeys(options.auditKey ?? [], context);
-    const evidence = { keys: keys.secrets, heads: (options.auditHead ?? []).map(parseHead) };
+    using keys = await readAuditKeys([options.auditKey ?? []].flat(), context);
+    const given = (options.auditHead ?? []).map(parseHead);
+    const recorded = options.store === undefined ? [] : await readRecordedHeads(options, context);
+    const evidence = { keys: keys.secrets, heads: [...given, ...recorded] };
     const report = await verifyAudit(await findFile(options, context), evidence);
     context.output.result(report, describeReport(report));
     const { problem } = report;
@@ -97,18 +103,27 @@ function verifyCommand(output: Output): Command {
   });
 }
 
+/** What the manifests of the stores say of audit logs, of this host's and of others'. */
+async function readRecordedHeads(options: StoreOptions, context: CommandContext): Promise<readonly AuditHead[]> {
+  const { Catalog } = await import('../../catalog/catalog.ts');
+  return await withStores({ options, context }, async (stores) => {
+    const heads: AuditHead[] = [];
+    for (const store of stores) {
+      for (const { manifest } of await new Catalog(store).list()) {
+        if (manifest?.auditHead !== undefined) heads.push(manifest.auditHead);
+      }
+    }
+    return heads;
+  });
+}
+
 async function readAuditKeys(
   references: readonly string[],
   context: CommandContext,
 ): Promise<Disposable & { readonly secrets: readonly Secret[] }> {
-  const { readKeyEncryptionKey } = await import('../../keys/read-key-encryption-key.ts');
   const opened = new DisposableStack();
   const secrets: Secret[] = [];
-  for (const reference of references) {
-    const { secret, warnings } = await readKeyEncryptionKey(reference, context);
-    secrets.push(opened.use(secret));
-    for (const warning of warnings) context.log.warn({}, warning);
-  }
+  for (const reference of references) secrets.push(opened.use(await readAuditKey(reference, context)));
   return { secrets, [Symbol.dispose]: () => opened.dispose() };
 }
 

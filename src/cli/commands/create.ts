@@ -10,14 +10,14 @@ import { toReportable } from '../failure.ts';
 import { describeCreated } from '../output/describe-backup.ts';
 import { toErrorDocument, type Output } from '../output/output.ts';
 import { showProgress } from '../output/progress.ts';
-import { addOptions, type CommonOptions } from '../option-groups.ts';
+import { addOptions, type AuditOptions, type CommonOptions } from '../option-groups.ts';
 import { listOption, option, parseCount } from '../options.ts';
 import { readConnection } from '../read-connection.ts';
 import { runWith } from '../run-command.ts';
 import type { StoreOptions, UploadOptions } from '../store-options.ts';
 import { withStores } from '../with-store.ts';
 
-interface CreateOptions extends CommonOptions, StoreOptions, UploadOptions {
+interface CreateOptions extends CommonOptions, AuditOptions, StoreOptions, UploadOptions {
   readonly database?: readonly string[];
   readonly label?: string;
   readonly encrypt?: 'openpgp' | 'aes-256';
@@ -74,7 +74,7 @@ export function createCommand(output: Output): Command {
     .addOption(option('--pg-bin <folder>', "where PostgreSQL's client tools are"))
     .addOption(option('--allow-partial', 'go on without a store that fails, and end with exit code 60'))
     .addOption(option('--dry-run', 'connect and plan, write nothing'));
-  addOptions(command, 'store', 'upload', 'common');
+  addOptions(command, 'store', 'upload', 'audit', 'common');
   return runWith<CreateOptions>({ command, output }, runCreate);
 }
 

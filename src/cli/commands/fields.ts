@@ -1,16 +1,17 @@
 import { addAbortSignal } from 'node:stream';
 import { Command } from 'commander';
+import { audited } from '../../backup/audited.ts';
 import { BackupError, toBackupError } from '../../core/backup-error.ts';
 import type { ByteStream } from '../../core/byte-stream.ts';
 import { parseDuration } from '../../core/duration.ts';
 import type { FieldAction } from '../../fields/convert-fields.ts';
 import type { CommandContext } from '../context.ts';
 import type { Output } from '../output/output.ts';
-import { addOptions, type CommonOptions } from '../option-groups.ts';
+import { addOptions, type AuditOptions, type CommonOptions } from '../option-groups.ts';
 import { listOption, option } from '../options.ts';
 import { runWith } from '../run-command.ts';
 
-interface FieldsOptions extends CommonOptions {
+interface FieldsOptions extends CommonOptions, AuditOptions {
   readonly key: readonly string[];
   readonly context: string;
   readonly field?: readonly string[];
@@ -43,7 +44,7 @@ function convertCommand(action: FieldAction, output: Output): Command {
       .addOption(listOption('--fernet-key <ref>', 'key of Fernet tokens'))
       .addOption(option('--fernet-ttl <duration>', 'refuse older Fernet tokens, such as 30d').argParser(parseTtl));
   }
-  addOptions(command, 'common');
+  addOptions(command, 'audit', 'common');
   return runWith<FieldsOptions>(
     { command, output },
     async (options, context) => await convert(action, options, context),
@@ -59,7 +60,11 @@ async function convert(action: FieldAction, options: FieldsOptions, context: Com
   const { openFieldKeyring } = await import('../../fields/field-keyring.ts');
   const { createFieldConverter } = await import('../../fields/convert-fields.ts');
   const { convertLines } = await import('../../fields/convert-lines.ts');
-  using keyring = await openFieldKeyring({ keys: options.key, fernetKeys: options.fernetKey ?? [] }, context);
+  context.output.refuseSharing();
+  using keyring = await audited({ action: 'key-access', context }, async (subject) => {
+    subject.key = { source: [...options.key, ...(options.fernetKey ?? [])].join(' '), purpose: `fields-${action}` };
+    return await openFieldKeyring({ keys: options.key, fernetKeys: options.fernetKey ?? [] }, context);
+  });
   for (const warning of keyring.warnings) context.log.warn({}, warning);
   context.output.reserveStdout();
   const converter = createFieldConverter({

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
+import { audited } from '../../backup/audited.ts';
 import type { CommandContext } from '../context.ts';
 import type { Output } from '../output/output.ts';
-import { addOptions, type CommonOptions } from '../option-groups.ts';
+import { addOptions, type AuditOptions, type CommonOptions } from '../option-groups.ts';
 import { option, parseCount } from '../options.ts';
 import { runWith } from '../run-command.ts';
 
@@ -16,7 +17,7 @@ function generateCommand(output: Output): Command {
     .addCommand(generateOpenPgpCommand(output));
 }
 
-interface GenerateAesOptions extends CommonOptions {
+interface GenerateAesOptions extends CommonOptions, AuditOptions {
   readonly output: string;
 }
 
@@ -24,10 +25,15 @@ function generateAesCommand(output: Output): Command {
   const command = new Command('aes-256')
     .description('make an AES-256 key file that only its owner can read')
     .addOption(option('-o, --output <file>', 'path of the new key file').makeOptionMandatory());
-  addOptions(command, 'common');
+  addOptions(command, 'audit', 'common');
   return runWith<GenerateAesOptions>({ command, output }, async (options, context) => {
     const { generateKeyFile } = await import('../../keys/generate-key-file.ts');
-    const key = await generateKeyFile(options.output, { now: context.now() });
+    const key = await audited({ action: 'generate', context }, async (subject) => {
+      subject.key = { source: `file:${options.output}`, purpose: 'generate' };
+      const made = await generateKeyFile(options.output, { now: context.now() });
+      subject.key = { ...subject.key, id: made.keyId };
+      return made;
+    });
     context.output.result(
       key,
       `wrote key ${key.keyId} to ${key.path}\nkeep a copy off this machine: without it no backup can be restored`,
@@ -35,7 +41,7 @@ function generateAesCommand(output: Output): Command {
   });
 }
 
-interface GenerateOpenPgpOptions extends CommonOptions {
+interface GenerateOpenPgpOptions extends CommonOptions, AuditOptions {
   readonly name: string;
   readonly email: string;
   readonly output: string;
@@ -53,13 +59,18 @@ function generateOpenPgpCommand(output: Output): Command {
     )
     .addOption(option('--passphrase <ref>', 'protects the private key: file:PATH or env:NAME'))
     .addOption(option('--expires-in-days <n>', 'never by default').argParser(parseCount));
-  addOptions(command, 'common');
+  addOptions(command, 'audit', 'common');
   return runWith<GenerateOpenPgpOptions>({ command, output }, generateOpenPgp);
 }
 
 async function generateOpenPgp(options: GenerateOpenPgpOptions, context: CommandContext): Promise<void> {
   const { generateOpenPgpFiles } = await import('../../backup/generate-openpgp-files.ts');
-  const files = await generateOpenPgpFiles(options, context);
+  const files = await audited({ action: 'generate', context }, async (subject) => {
+    subject.key = { source: `file:${options.output}.key.asc`, purpose: 'generate' };
+    const made = await generateOpenPgpFiles(options, context);
+    subject.key = { ...subject.key, id: made.fingerprint };
+    return made;
+  });
   context.output.result(
     files,
     [

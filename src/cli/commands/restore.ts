@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { Archive } from '../../backup/archive.ts';
+import { audited } from '../../backup/audited.ts';
 import type { Manifest } from '../../catalog/manifest.ts';
 import { BackupError } from '../../core/backup-error.ts';
 import { parseDuration } from '../../core/duration.ts';
@@ -7,7 +8,13 @@ import type { CommandContext } from '../context.ts';
 import { formatBytes } from '../output/format.ts';
 import type { Output } from '../output/output.ts';
 import { showProgress } from '../output/progress.ts';
-import { addOptions, type CommonOptions, type KeyOptions, type SelectOptions } from '../option-groups.ts';
+import {
+  addOptions,
+  type AuditOptions,
+  type CommonOptions,
+  type KeyOptions,
+  type SelectOptions,
+} from '../option-groups.ts';
 import { listOption, option } from '../options.ts';
 import { readConnection } from '../read-connection.ts';
 import { runWith, toDecryptionRequest } from '../run-command.ts';
@@ -16,7 +23,7 @@ import { withStore } from '../with-store.ts';
 import { toSelector } from '../select-backup.ts';
 import { writeArchive } from '../write-archive.ts';
 
-interface RestoreOptions extends CommonOptions, StoreOptions, SelectOptions, KeyOptions {
+interface RestoreOptions extends CommonOptions, AuditOptions, StoreOptions, SelectOptions, KeyOptions {
   readonly at?: string;
   readonly fromFile?: string;
   readonly target?: string;
@@ -49,22 +56,33 @@ export function restoreCommand(output: Output): Command {
     .addOption(option('--no-privileges', 'leave GRANT and REVOKE out'))
     .addOption(option('--stall-timeout <time>', 'give up when the store is silent for so long').default('15m'))
     .addOption(option('--pg-bin <folder>', "where PostgreSQL's client tools are"));
-  addOptions(command, 'store', 'select', 'keys', 'common');
+  addOptions(command, 'store', 'select', 'keys', 'audit', 'common');
   return runWith<RestoreOptions>({ command, output }, runRestore);
 }
 
 async function runRestore(options: RestoreOptions, context: CommandContext, args: readonly string[]): Promise<void> {
   checkDestination(options);
+  if (options.output === '-') context.output.refuseSharing();
   const keys = toDecryptionRequest(options);
-  if (options.fromFile !== undefined) {
+  const event = { action: options.target === undefined ? 'decrypt' : 'restore', context } as const;
+  const { fromFile } = options;
+  if (fromFile !== undefined) {
     const { openForeignArchive } = await import('../../backup/foreign-archive.ts');
-    await restoreArchive(await openForeignArchive(options.fromFile, keys, context), null, { options, context });
+    await audited(event, async (subject) => {
+      subject.backup = { store: fromFile };
+      await restoreArchive(await openForeignArchive(fromFile, keys, context), null, { options, context });
+    });
     return;
   }
   const { openBackup } = await import('../../backup/open-backup.ts');
+  const selector = toSelector(args[0], options);
   await withStore({ options, context }, async (store) => {
-    using backup = await openBackup({ store, selector: toSelector(args[0], options), keys }, context);
-    await restoreArchive(backup.archive, backup.manifest, { options, context });
+    await audited(event, async (subject) => {
+      subject.backup = { ...(selector.by === 'id' && { id: selector.id }), label: selector.label, store: store.url };
+      using backup = await openBackup({ store, selector, keys }, context);
+      subject.backup = { ...nameOf(backup.manifest), store: store.url };
+      await restoreArchive(backup.archive, backup.manifest, { options, context });
+    });
   });
 }
 

@@ -14,6 +14,7 @@ export class Output {
   readonly streams: OutputStreams;
   #isJson = false;
   #hasResult = false;
+  #sharer: string | null = null;
   #written: Promise<Error | null | undefined> = Promise.resolve(null);
 
   constructor(streams: OutputStreams) {
@@ -44,9 +45,26 @@ export class Output {
     throw new BackupError('storage', `cannot write to standard output: ${describeError(error)}`, { cause: error });
   }
 
-  /** Bytes are the result: nothing else may go to stdout. */
+  /** Bytes will be the result. Fails with `usage` when something else goes to stdout. */
+  refuseSharing(): void {
+    if (this.#sharer !== null) throw this.#cannotShare('the result');
+  }
+
+  /** Bytes are the result, from now on: nothing else may go to stdout. */
   reserveStdout(): void {
     this.#hasResult = true;
+  }
+
+  /** Lines of `what` go to stdout besides the result. Fails with `usage` where that has to be one document. */
+  shareStdout(what: string): void {
+    this.#sharer = what;
+    if (this.#isJson) throw this.#cannotShare('JSON');
+  }
+
+  #cannotShare(result: string): BackupError {
+    return new BackupError('usage', `standard output is taken by ${result} and cannot have ${this.#sharer} as well`, {
+      hint: 'Send one of them elsewhere.',
+    });
   }
 
   failure(error: BackupError): void {

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { errorCode } from './error-code.ts';
+import { errorCode } from '../core/error-code.ts';
 
 /** What `fsync` of a folder answers where only the file system's own journal can do it, or we may not read the folder. */
 const withoutFolderSync = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EBADF', 'EISDIR', 'EACCES']);
