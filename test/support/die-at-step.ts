@@ -1,4 +1,4 @@
-import fs, { type promises } from 'node:fs';
+import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
 /**
@@ -25,23 +25,28 @@ function wrap(owner: object, name: string): void {
   Reflect.set(owner, name, dying);
 }
 
+type Write = (
+  buffer: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+) => Promise<{ bytesWritten: number }>;
+
 /** What is written reaches the file in two halves. */
-function writeInHalves(write: promises.FileHandle['write']) {
-  return async function written(this: promises.FileHandle, buffer: Uint8Array, offset = 0, length = 0, at?: number) {
+function inHalves(write: Write): Write {
+  return async function written(this: unknown, buffer, offset, length, position) {
     const half = length >> 1;
-    const position = at ?? null;
-    const { bytesWritten } = await write.call(this, buffer, offset, half, position);
+    await write.call(this, buffer, offset, half, position);
     dieAtStep();
-    const next = position === null ? null : position + bytesWritten;
-    const rest = await write.call(this, buffer, offset + bytesWritten, length - bytesWritten, next);
-    return { buffer, bytesWritten: bytesWritten + rest.bytesWritten };
+    await write.call(this, buffer, offset + half, length - half, position + half);
+    return { bytesWritten: length };
   };
 }
 
 const handle = await fs.promises.open(import.meta.filename, 'r');
-const handles = Object.getPrototypeOf(handle) as promises.FileHandle;
+const handles = Object.getPrototypeOf(handle) as object;
 await handle.close();
-Reflect.set(handles, 'write', writeInHalves(handles.write));
+Reflect.set(handles, 'write', inHalves(Reflect.get(handles, 'write') as Write));
 for (const name of ['write', 'sync']) wrap(handles, name);
 for (const name of ['rename', 'rm', 'open', 'link', 'unlink', 'mkdir']) wrap(fs.promises, name);
 syncBuiltinESMExports();
