@@ -104,6 +104,8 @@ function describeKnown(
   };
 }
 
+const unnamed = { reference: null, state: 'unknown', createdAt: null, ageDays: null, age: 'unknown' } as const;
+
 /** Keys that backups name and that nobody has named here. Passphrases cannot be told apart. */
 function describeUnknown(known: readonly KnownKey[], backups: readonly OpenableBackup[]): ListedKey[] {
   const unknown = new Map<string, ListedKey & { readonly backups: number; readonly onlyKeyOf: number }>();
@@ -114,16 +116,10 @@ function describeUnknown(known: readonly KnownKey[], backups: readonly OpenableB
       const name = JSON.stringify([provider, keyId, version]);
       const { backups: count, onlyKeyOf } = unknown.get(name) ?? { backups: 0, onlyKeyOf: 0 };
       unknown.set(name, {
-        ...{
-          reference: null,
-          provider,
-          keyId,
-          version,
-          state: 'unknown',
-          createdAt: null,
-          ageDays: null,
-          age: 'unknown',
-        },
+        ...unnamed,
+        provider,
+        keyId,
+        version,
         backups: count + 1,
         onlyKeyOf: onlyKeyOf + Number(keys.length === 1),
       });

@@ -54,9 +54,10 @@ function chooseVersion(versions: readonly KeyVersion[], { reference, version }: 
   const found = versions.filter(({ keyId, version: name }) => version === name || version === keyId);
   const [key] = found;
   if (key !== undefined && found.length === 1) return key;
-  const names = versions.map(({ keyId, version: name }) => name ?? keyId ?? '?').join(', ');
   const problem = found.length === 0 ? 'has no version' : 'has several versions';
-  throw new BackupError('key', `key ${reference} ${problem} "${version}"; its versions: ${names}`);
+  throw new BackupError('key', `key ${reference} ${problem} "${version}"`, {
+    hint: `See its versions with: librelog-backup keys list --key ${reference}.`,
+  });
 }
 
 async function foresee(

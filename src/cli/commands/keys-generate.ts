@@ -38,7 +38,8 @@ async function generateAes(options: GenerateAesOptions, context: CommandContext)
   const { parseKeyReference, toFileReference } = await import('../../keys/secret-reference.ts');
   const reference = path === undefined ? parseKeyReference(options.key ?? '') : toFileReference(path);
   const { keyId, version } = await generateKey(reference, context);
-  const document = { reference: reference.text, keyId, version: version ?? null, ...(path !== undefined && { path }) };
+  const document =
+    path === undefined ? { reference: reference.text, keyId, version: version ?? null } : { path, keyId };
   const keep = 'keep a copy off this machine: without it no backup can be restored';
   const where =
     path === undefined ? `made key ${keyId} in ${reference.text}` : `wrote key ${keyId} to ${path}\n${keep}`;
