@@ -25,16 +25,12 @@ function wrap(owner: object, name: string): void {
   Reflect.set(owner, name, dying);
 }
 
-type Write = (
-  buffer: Uint8Array,
-  offset: number,
-  length: number,
-  position: number,
-) => Promise<{ bytesWritten: number }>;
+type WriteArguments = [buffer: Uint8Array, offset: number, length: number, position: number];
+type Write = (...args: WriteArguments) => Promise<{ readonly bytesWritten: number }>;
 
 /** What is written reaches the file in two halves. */
 function inHalves(write: Write): Write {
-  return async function written(this: unknown, buffer, offset, length, position) {
+  return async function written(this: unknown, ...[buffer, offset, length, position]) {
     const half = length >> 1;
     await write.call(this, buffer, offset, half, position);
     dieAtStep();
