@@ -5,6 +5,9 @@ import { isSecret, type SecretReference, type SecretScheme } from './secret-refe
 import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
 
 const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>>> = {
+  env: async () => (await import('./read-only-key-admin.ts')).openReadOnlyKeyAdmin,
+  exec: async () => (await import('./read-only-key-admin.ts')).openReadOnlyKeyAdmin,
+  file: async () => (await import('./file-key-admin.ts')).openFileKeyAdmin,
   'aws-sm': async () => (await import('./aws-secret-admin.ts')).openAwsSecretAdmin,
   'azure-kv': async () => (await import('./azure-secret-admin.ts')).openAzureSecretAdmin,
   'gcp-sm': async () => (await import('./gcp-secret-admin.ts')).openGcpSecretAdmin,
