@@ -15,7 +15,8 @@ const aesBits = 256;
 /**
  * The versions of a key of Azure Key Vault. Needs the permissions get and list to list, get and create to generate, and
  * rotate to rotate. It makes an RSA key of 3072 bits, or an AES key of 256 bits in a managed HSM, for nothing but
- * wrapping. One version cannot be destroyed.
+ * wrapping. One version cannot be destroyed. The vault knows no conditions: two that generate at the same moment both make
+ * a version, and the later one is active.
  */
 export async function openAzureKeyAdmin(reference: WrapperReference, access: SecretAccess): Promise<KeyAdmin> {
   refusePinnedKey(reference);

@@ -10,7 +10,8 @@ import { withVersion, type SecretReference } from './secret-reference.ts';
 
 /**
  * The versions of a key in Azure Key Vault. Needs, beside the permission to get secrets, list to list and set to generate
- * and rotate. A new version keeps content type and tags of the one before. One version cannot be destroyed.
+ * and rotate. A new version keeps content type and tags of the one before. One version cannot be destroyed. The vault knows
+ * no conditions: two that generate at the same moment both make a version, and the later one is active.
  */
 export async function openAzureSecretAdmin(reference: SecretReference, access: SecretAccess): Promise<KeyAdmin> {
   refusePinnedKey(reference);

@@ -73,7 +73,7 @@ describe('a key in Azure Key Vault', () => {
       listed.map(({ state }) => state),
       ['retired', 'retired', 'active'],
     );
-    assert.deepEqual(listed.map(({ version }) => version).toSorted(), made.map(({ version }) => version).toSorted());
+    assert.deepEqual(new Set(listed.map(({ version }) => version)), new Set(made.map(({ version }) => version)));
     assert.equal(await keyIdOf('key'), listed.at(-1)?.keyId);
   });
 
@@ -163,7 +163,7 @@ describe('a key of Azure Key Vault', () => {
       ['retired', 'retired', 'active'],
     );
     const versions = [first, ...both].map(({ version }) => version);
-    assert.deepEqual(listed.map(({ version }) => version).toSorted(), versions.toSorted());
+    assert.deepEqual(new Set(listed.map(({ version }) => version)), new Set(versions));
     using wrapper = await openWrapper();
     assert.partialDeepStrictEqual(await wrapper.wrap(new Secret(randomBytes(32)), context), {
       keyVersion: listed.at(-1)?.version,

@@ -238,7 +238,7 @@ describe('a key of Google Cloud KMS', () => {
     using wrapper = await openWrapper();
     const before = await wrapper.wrap(new Secret(randomBytes(32)), context);
     const both = await Promise.all([admin.rotate(), other.rotate()]);
-    assert.deepEqual(both.map(({ version }) => version).toSorted(), ['2', '3']);
+    assert.deepEqual(new Set(both.map(({ version }) => version)), new Set(['2', '3']));
     const listed = await admin.list();
     assert.equal(listed.length, 3);
     assert.equal(listed.filter(({ state }) => state === 'active').length, 1);
