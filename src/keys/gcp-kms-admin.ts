@@ -26,19 +26,20 @@ const pollDelayMs = 1_000;
  * long as the key says (30 days by default).
  */
 export async function openGcpKmsAdmin(reference: WrapperReference, access: SecretAccess): Promise<KeyAdmin> {
-  refusePinnedKey(reference);
   return await Promise.resolve(new GcpKmsAdmin(reference, access));
 }
 
 class GcpKmsAdmin implements KeyAdmin {
   readonly name: string;
+  readonly #reference: WrapperReference;
   readonly #key: string;
   readonly #client: GcpClient;
   readonly #signal: AbortSignal | undefined;
 
-  constructor({ text, location }: WrapperReference, { env, signal }: SecretAccess) {
-    this.name = text;
-    this.#key = location;
+  constructor(reference: WrapperReference, { env, signal }: SecretAccess) {
+    this.name = reference.text;
+    this.#reference = reference;
+    this.#key = reference.location;
     this.#client = new GcpClient(service, env);
     this.#signal = signal;
   }
@@ -63,6 +64,7 @@ class GcpKmsAdmin implements KeyAdmin {
   }
 
   async generate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     const [keyRing = '', cryptoKeyId = ''] = this.#key.split('/cryptoKeys/');
     const request = randomBytes(8).toString('hex');
     try {
@@ -82,6 +84,7 @@ class GcpKmsAdmin implements KeyAdmin {
   }
 
   async rotate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     const made = await this.#call('make a new version of key', {
       method: 'POST',
       name: `${this.#key}/cryptoKeyVersions`,

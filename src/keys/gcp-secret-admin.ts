@@ -8,9 +8,8 @@ import { fetchGcpSecret, secretManager, toSecretName, versionName } from './gcp-
 import { listJsonFields } from './json-field.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
-import { refusePinnedKey } from './refuse-pinned-key.ts';
 import { SecretKeyAdmin, type SecretVersion, type VersionedSecret } from './secret-key-admin.ts';
-import { withVersion, type SecretReference } from './secret-reference.ts';
+import { withoutVersion, withVersion, type SecretReference } from './secret-reference.ts';
 
 const service = {
   ...secretManager,
@@ -24,8 +23,9 @@ const service = {
  * delays destruction (`versionDestroyTtl`) a destroyed version is disabled until then.
  */
 export async function openGcpSecretAdmin(reference: SecretReference, access: SecretAccess): Promise<KeyAdmin> {
-  refusePinnedKey(reference);
-  return await Promise.resolve(new SecretKeyAdmin(reference, new GcpVersionedSecret(reference, access)));
+  return await Promise.resolve(
+    new SecretKeyAdmin(reference, new GcpVersionedSecret(withoutVersion(reference), access)),
+  );
 }
 
 class GcpVersionedSecret implements VersionedSecret {

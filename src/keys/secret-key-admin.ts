@@ -6,6 +6,7 @@ import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import { toKeyId } from './key-id.ts';
 import { parseKeyMaterial } from './key-material.ts';
 import { isKeyringText, parseKeyringText } from './keyring.ts';
+import { refusePinnedKey } from './refuse-pinned-key.ts';
 import type { SecretReference } from './secret-reference.ts';
 
 /** A version of a secret, as its service tells of it. */
@@ -36,11 +37,13 @@ export interface VersionedSecret extends Disposable {
  */
 export class SecretKeyAdmin implements KeyAdmin {
   readonly name: string;
+  readonly #reference: SecretReference;
   readonly #field: string | undefined;
   readonly #secret: VersionedSecret;
 
   constructor(reference: SecretReference, secret: VersionedSecret) {
     this.name = reference.text;
+    this.#reference = reference;
     this.#field = reference.field;
     this.#secret = secret;
   }
@@ -55,6 +58,7 @@ export class SecretKeyAdmin implements KeyAdmin {
   }
 
   async generate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     using content = await this.#secret.read();
     using key = new Secret(randomBytes(32));
     using changed = this.#withKey(content, key);
@@ -68,6 +72,7 @@ export class SecretKeyAdmin implements KeyAdmin {
   }
 
   async rotate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     using content = await this.#secret.read();
     if (content === null) throw this.#missing('rotate');
     this.#assertPlainKey(content);

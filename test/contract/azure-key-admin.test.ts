@@ -108,7 +108,9 @@ describe('a key in Azure Key Vault', () => {
       ],
     );
     await assertFails(admin.rotate(), { kind: 'key', message: /it is disabled/ });
-    await assertFails(open('azure-kv', `key@${first.version}`), { kind: 'usage', message: /names one version/ });
+    using pinned = await open('azure-kv', `key@${first.version}`);
+    await assertFails(pinned.rotate(), { kind: 'usage', message: /names one version/ });
+    assert.deepEqual(await pinned.list(), await admin.list());
   });
 
   it('says key when more than reading is not allowed, and names the role', async () => {
@@ -185,7 +187,9 @@ describe('a key of Azure Key Vault', () => {
       (await admin.list()).map(({ state }) => state),
       ['disabled', 'active'],
     );
-    await assertFails(open('azure-key', `data@${first.version}`), { kind: 'usage', message: /names one version/ });
+    using pinned = await open('azure-key', `data@${first.version}`);
+    await assertFails(pinned.rotate(), { kind: 'usage', message: /names one version/ });
+    assert.deepEqual(await pinned.list(), await admin.list());
   });
 
   it('says key when more than wrapping is not allowed, and names the role', async () => {
