@@ -32,6 +32,8 @@ const meanings: ReadonlyMap<string, Meaning> = new Map(
     EPERM: denied,
     EROFS: { ...denied, reason: 'the file system is read-only' },
     EISDIR: notAFile,
+    // Of mkdir.
+    EEXIST: { ...notAFile, reason: 'a part of its path is not a folder' },
     ENOTDIR: { ...notAFile, reason: 'a part of its path is not a folder' },
     ELOOP: { ...notAFile, reason: 'it is a symbolic link' },
   }),

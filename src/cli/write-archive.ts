@@ -10,5 +10,6 @@ export async function writeArchive(
 ): Promise<FileRestoreReport> {
   const { restoreToFile, restoreToStream } = await import('../backup/restore-to-file.ts');
   if (path !== '-') return await restoreToFile(archive, path, context);
+  context.output.reserveStdout();
   return await restoreToStream(archive, process.stdout, context);
 }

@@ -1,7 +1,8 @@
 import { closeSync, fchownSync, openSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BackupError } from '../core/backup-error.ts';
+import { BackupError, describeError } from '../core/backup-error.ts';
+import { errorCode } from '../core/error-code.ts';
 
 /** What it protects is rewritten in milliseconds: a lock that is held this long is held by something that hangs. */
 const patienceMs = 30_000;
@@ -49,7 +50,7 @@ function createLockFile(lockPath: string, owner: LockOwner | undefined): void {
     }
   } catch (error) {
     const exists = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-    if (!exists) throw error;
+    if (!exists) throw cannotLock(lockPath, error);
   }
 }
 
@@ -58,7 +59,7 @@ async function acquire(lockPath: string): Promise<Disposable> {
   const connect = () => new sqlite.DatabaseSync(lockPath, { timeout: 0 });
   const deadline = performance.now() + patienceMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-    const lock = tryToAcquire(connect);
+    const lock = tryToAcquire(lockPath, connect);
     if (lock !== null) return lock;
     if (performance.now() > deadline) throw heldTooLong(lockPath);
     await sleep(pauseMs * (0.5 + Math.random()));
@@ -66,7 +67,7 @@ async function acquire(lockPath: string): Promise<Disposable> {
 }
 
 /** `null`: somebody else holds it. */
-function tryToAcquire(connect: () => DatabaseSync): Disposable | null {
+function tryToAcquire(lockPath: string, connect: () => DatabaseSync): Disposable | null {
   try {
     const database = connect();
     try {
@@ -78,8 +79,14 @@ function tryToAcquire(connect: () => DatabaseSync): Disposable | null {
     return { [Symbol.dispose]: () => database.close() };
   } catch (error) {
     if (error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy) return null;
-    throw error;
+    throw cannotLock(lockPath, error);
   }
+}
+
+/** Has the `code` of the system's error. */
+function cannotLock(lockPath: string, error: unknown): Error {
+  const failure = new Error(`cannot lock with "${lockPath}": ${describeError(error)}`, { cause: error });
+  return Object.assign(failure, { code: errorCode(error) });
 }
 
 function heldTooLong(lockPath: string): BackupError {

@@ -13,13 +13,15 @@ import {
   toGcpError,
   type GcpService,
 } from './gcp-errors.ts';
-import { sendJson, type TextAnswer } from './gcp-http.ts';
+import { sendJson, type TextAnswer } from './send-json.ts';
 import type { Environment } from './read-secret.ts';
 import { untilAborted } from './until-aborted.ts';
 
 /** A call that is throttled or cut off is repeated after growing delays, of 3 seconds in all at most, or as the service asks. */
 const policy: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 5_000 };
 const requestTimeoutMs = 10_000;
+/** A secret has 64 KiB at most; nothing that is asked for has more. */
+const maxTextBytes = 1024 * 1024;
 const scope = 'https://www.googleapis.com/auth/cloud-platform';
 
 export type GcpAnswer = Readonly<Record<string, unknown>>;
@@ -28,10 +30,12 @@ export interface GcpCall<Result> {
   /** The end of `cannot …`. */
   readonly action: string;
   readonly method: 'GET' | 'POST';
-  /** Name of a resource, and after a colon what to do with it. */
+  /** Name of a resource or of a collection. */
   readonly name: string;
-  readonly verb: string;
-  readonly body?: Readonly<Record<string, string>>;
+  /** What to do with it, where that is not what the method says. */
+  readonly verb?: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: Readonly<Record<string, unknown>>;
   /** Takes what is wanted from the answer; fails with `DamagedAnswer` or `ForeignAnswer`. */
   readonly read: (answer: GcpAnswer) => Result;
   readonly signal?: AbortSignal | undefined;
@@ -80,20 +84,26 @@ export class GcpClient implements Disposable {
     this.#tokenAgent.destroy();
   }
 
-  async #send({ method, name, verb, body, signal }: GcpCall<unknown>): Promise<TextAnswer> {
-    const path = name.split('/').map(encodeURIComponent).join('/');
+  async #send({ method, body, signal, ...target }: GcpCall<unknown>): Promise<TextAnswer> {
     const answer = await sendJson({
       method,
-      url: `${this.#endpoint}/v1/${path}:${verb}`,
+      url: `${this.#endpoint}/v1/${toPath(target)}`,
       headers: await this.#authorize(signal),
       body,
       agent: this.#agent,
       timeoutMs: requestTimeoutMs,
+      maxTextBytes,
       signal,
     });
     if (answer.status >= 200 && answer.status < 300) return answer;
     throw new GcpFailure(answer);
   }
+}
+
+function toPath({ name, verb, query = {} }: Pick<GcpCall<unknown>, 'name' | 'verb' | 'query'>): string {
+  const path = name.split('/').map(encodeURIComponent).join('/');
+  const search = new URLSearchParams(query).toString();
+  return `${path}${verb === undefined ? '' : `:${verb}`}${search === '' ? '' : `?${search}`}`;
 }
 
 /** The parser's own error quotes the text, which may be the secret. */

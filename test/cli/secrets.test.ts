@@ -63,6 +63,7 @@ async function runWatched(command: string, expected: { readonly code: number; re
   assertNoSecretIn(stderr, `stderr of ${command}`);
   assertNoSecretIn(samples.arguments, `arguments in ${command}`);
   assertNoSecretIn(samples.childEnvironments, `environment of a child in ${command}`);
+  assertNoSecretIn(readFileSync(story.auditFile, 'utf8'), `audit log of ${command}`);
   for (const path of entriesBelow(story.storeFolder)) {
     if (statSync(path).isFile()) assertNoSecretIn(readFileSync(path, 'latin1'), path);
   }

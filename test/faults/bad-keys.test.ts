@@ -150,13 +150,13 @@ describe('an AES key', () => {
     'env:not-a-name': { code: 3, message: /variable name/ },
     'file:': { code: 3, message: /names nothing/ },
     'vault:secret/backup#key': { code: 3, message: /VAULT_ADDR is not set/ },
-    'exec:echo no key >&2; false': { code: 30, message: /the command exited with code 1: no key$/, hint: null },
+    'exec:echo no key >&2; false': { code: 30, message: /the command failed with exit code 1: no key$/, hint: null },
   };
   for (const [reference, expected] of Object.entries(references)) {
     it(`by the reference ${reference} is refused, and nothing is left`, async () => {
       const story = teller.story();
       mkdirSync(join(story.folder, 'folder'));
-      assertFailure(await story.run(`create -d small --key ${reference}`), expected);
+      assertFailure(await story.run(['create', '-d', 'small', '--key', reference]), expected);
       assertNothingBelow(story.storeFolder);
     });
   }

@@ -67,9 +67,15 @@ export class Story {
     this.env = {
       PATH: ['/usr/bin', '/bin', cluster.binFolder].join(delimiter),
       HOME: folder,
+      XDG_STATE_HOME: `${folder}.state`,
       LIBRELOG_BACKUP_STORE: this.storeUrl,
       ...server,
     };
+  }
+
+  /** Beside the folder, so that what a command leaves there is its own. */
+  get auditFile(): string {
+    return join(`${this.folder}.state`, 'librelog-backup', 'audit.jsonl');
   }
 
   get storeUrl(): string {

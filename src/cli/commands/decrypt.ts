@@ -20,7 +20,7 @@ export function decryptCommand(output: Output): Command {
   return runWith<DecryptOptions>({ command, output }, async (options, context, args) => {
     const [path = ''] = args;
     const { openForeignArchive } = await import('../../backup/foreign-archive.ts');
-    if (options.output === '-') context.output.reserveStdout();
+    if (options.output === '-') context.output.refuseSharing();
     const { plainBytes } = await audited({ action: 'decrypt', context }, async (subject) => {
       subject.backup = { store: path };
       const archive = await openForeignArchive(path, toDecryptionRequest(options), context);

@@ -60,12 +60,13 @@ async function convert(action: FieldAction, options: FieldsOptions, context: Com
   const { openFieldKeyring } = await import('../../fields/field-keyring.ts');
   const { createFieldConverter } = await import('../../fields/convert-fields.ts');
   const { convertLines } = await import('../../fields/convert-lines.ts');
-  context.output.reserveStdout();
+  context.output.refuseSharing();
   using keyring = await audited({ action: 'key-access', context }, async (subject) => {
     subject.key = { source: [...options.key, ...(options.fernetKey ?? [])].join(' '), purpose: `fields-${action}` };
     return await openFieldKeyring({ keys: options.key, fernetKeys: options.fernetKey ?? [] }, context);
   });
   for (const warning of keyring.warnings) context.log.warn({}, warning);
+  context.output.reserveStdout();
   const converter = createFieldConverter({
     action,
     keyring,

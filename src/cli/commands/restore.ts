@@ -62,7 +62,7 @@ export function restoreCommand(output: Output): Command {
 
 async function runRestore(options: RestoreOptions, context: CommandContext, args: readonly string[]): Promise<void> {
   checkDestination(options);
-  if (options.output === '-') context.output.reserveStdout();
+  if (options.output === '-') context.output.refuseSharing();
   const keys = toDecryptionRequest(options);
   const event = { action: options.target === undefined ? 'decrypt' : 'restore', context } as const;
   const { fromFile } = options;

@@ -45,9 +45,13 @@ export class Output {
     throw new BackupError('storage', `cannot write to standard output: ${describeError(error)}`, { cause: error });
   }
 
-  /** Bytes are the result: nothing else may go to stdout. Fails with `usage` when something else does. */
-  reserveStdout(): void {
+  /** Bytes will be the result. Fails with `usage` when something else goes to stdout. */
+  refuseSharing(): void {
     if (this.#sharer !== null) throw this.#cannotShare('the result');
+  }
+
+  /** Bytes are the result, from now on: nothing else may go to stdout. */
+  reserveStdout(): void {
     this.#hasResult = true;
   }
 
@@ -61,6 +65,11 @@ export class Output {
     return new BackupError('usage', `standard output is taken by ${result} and cannot have ${this.#sharer} as well`, {
       hint: 'Send one of them elsewhere.',
     });
+  }
+
+  /** For people who are to decide something now. */
+  notice(text: string): void {
+    this.streams.stderr.write(`${text}\n`);
   }
 
   failure(error: BackupError): void {
