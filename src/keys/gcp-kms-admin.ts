@@ -8,6 +8,7 @@ import { kms } from './gcp-kms-wrapper.ts';
 import { readKmsVersion, readPrimaryVersion, type KmsVersion } from './gcp-kms-version.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
+import { assertNotActive } from './secret-key-admin.ts';
 import { refusePinnedKey } from './refuse-pinned-key.ts';
 import type { WrapperReference } from './secret-reference.ts';
 
@@ -106,11 +107,7 @@ class GcpKmsAdmin implements KeyAdmin {
     const versions = await this.list();
     const found = versions.find((other) => other.version === version);
     if (found === undefined) throw new BackupError('key', `key ${this.name} has no version ${version}`);
-    if (found.state === 'active' && versions.some((other) => other !== found && other.state !== 'destroyed')) {
-      throw new BackupError('conflict', `version ${version} of ${this.name} is the active one`, {
-        hint: 'Rotate the key first, and wrap anew what needs this version.',
-      });
-    }
+    assertNotActive(found, versions, this.name);
     await this.#call('destroy a version of key', {
       method: 'POST',
       name: `${this.#key}/cryptoKeyVersions/${version}`,

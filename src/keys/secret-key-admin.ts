@@ -166,6 +166,39 @@ function withFirstDates(versions: readonly KeyVersion[]): KeyVersion[] {
   });
 }
 
+/**
+ * Fails unless a version of a secret can be destroyed and takes nothing with it but its key: with `key` when there is no
+ * such version, with `conflict` for the active one of several, with `usage` where it holds other fields as well, which
+ * another key may need in just this version.
+ */
+export async function assertDestroyable(
+  secret: VersionedSecret,
+  { field, text }: SecretReference,
+  version: KeyVersion,
+): Promise<void> {
+  const versions = await secret.listVersions();
+  const found = versions.find((other) => other.version === version.version);
+  if (found === undefined) throw new BackupError('key', `secret ${text} has no version ${version.version}`);
+  assertNotActive(found, versions, text);
+  if (field === undefined) return;
+  using content = found.state === 'disabled' ? null : await secret.read(found.version);
+  if (content !== null && listJsonFields(content, text).every((name) => name === field)) return;
+  throw new BackupError('usage', `version ${found.version} of ${text} may hold more than this key`, {
+    hint: 'Keep each key in a secret of its own, or destroy the version where it is kept.',
+  });
+}
+
+type VersionState = Pick<KeyVersion, 'state' | 'version'>;
+
+/** Fails with `conflict` when a version encrypts, and older ones remain that do not. */
+export function assertNotActive(version: VersionState, all: readonly VersionState[], name: string): void {
+  const isAlone = all.every((other) => other.version === version.version || other.state === 'destroyed');
+  if (version.state !== 'active' || isAlone) return;
+  throw new BackupError('conflict', `version ${version.version} of ${name} is the active one`, {
+    hint: 'Rotate the key first, and wrap anew what needs this version.',
+  });
+}
+
 /** The failure where a service cannot destroy one version of a secret or key. */
 export function noDestruction(name: string, hint: string): BackupError {
   return new BackupError('usage', `one version of ${name} cannot be destroyed in this service`, { hint });
