@@ -1,5 +1,5 @@
 import { BackupError } from '../core/backup-error.ts';
-import { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secret.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import { openReadOnlyKeyAdmin } from './read-only-key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
