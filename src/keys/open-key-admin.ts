@@ -11,12 +11,14 @@ const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretR
   'aws-sm': async () => (await import('./aws-secret-admin.ts')).openAwsSecretAdmin,
   'azure-kv': async () => (await import('./azure-secret-admin.ts')).openAzureSecretAdmin,
   'gcp-sm': async () => (await import('./gcp-secret-admin.ts')).openGcpSecretAdmin,
+  vault: async () => (await import('./vault-secret-admin.ts')).openVaultSecretAdmin,
 };
 
 const services: Partial<Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>>> = {
   'aws-kms': async () => (await import('./aws-kms-admin.ts')).openAwsKmsAdmin,
   'azure-key': async () => (await import('./azure-key-admin.ts')).openAzureKeyAdmin,
   'gcp-kms': async () => (await import('./gcp-kms-admin.ts')).openGcpKmsAdmin,
+  'vault-transit': async () => (await import('./vault-transit-admin.ts')).openVaultTransitAdmin,
 };
 
 /** Who looks after the key that a reference names. Errors: `config`, and `usage` where nothing can be managed. */

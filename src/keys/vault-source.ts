@@ -7,14 +7,14 @@ import { openVaultClient, type VaultClient } from './vault-client.ts';
 import { toRecord, type VaultAnswer } from './vault-http.ts';
 
 /** A reference, and what it is asked of. */
-interface Request {
+export interface VaultSecretRequest {
   readonly reference: SecretReference;
   readonly client: VaultClient;
   readonly action: string;
   readonly signal: AbortSignal | undefined;
 }
 
-interface Mount {
+export interface VaultMount {
   /** With a slash at its end. */
   readonly path: string;
   /** KV version 2. */
@@ -24,6 +24,7 @@ interface Mount {
 interface Found {
   readonly data: Readonly<Record<string, unknown>>;
   readonly version?: string;
+  readonly createdAt?: Date;
 }
 
 /**
@@ -34,18 +35,18 @@ interface Found {
 export async function readVaultSecret(reference: SecretReference, access: SecretAccess): Promise<SecretRead> {
   const client = await openVaultClient(access.env);
   const action = `read secret ${reference.text}`;
-  const request: Request = { reference, client, action, signal: access.signal };
+  const request: VaultSecretRequest = { reference, client, action, signal: access.signal };
   const mount = await findMount(request);
-  const { data, version } = mount.isVersioned ? await readVersioned(request, mount) : await readPlain(request, mount);
+  const { data, ...facts } = mount.isVersioned ? await readVersioned(request, mount) : await readPlain(request, mount);
   return {
     secret: toSecret(data, reference),
-    ...(version !== undefined && { version }),
+    ...facts,
     warnings: describeWarnings(access.env['VAULT_ADDR']),
   };
 }
 
 /** sys/internal/ui/mounts: what any token may know of a mount in which it may do something. */
-async function findMount({ client, action, signal, reference }: Request): Promise<Mount> {
+export async function findMount({ client, action, signal, reference }: VaultSecretRequest): Promise<VaultMount> {
   const path = `sys/internal/ui/mounts/${reference.location}`;
   const { data, status } = await client.call({ action, signal, method: 'GET', path });
   const { path: mountPath, type, options } = data;
@@ -61,7 +62,7 @@ async function findMount({ client, action, signal, reference }: Request): Promis
   return { path: mountPath, isVersioned: toRecord(options)['version'] === '2' };
 }
 
-async function readPlain({ client, action, signal, reference }: Request, { path }: Mount): Promise<Found> {
+async function readPlain({ client, action, signal, reference }: VaultSecretRequest, { path }: VaultMount): Promise<Found> {
   if (reference.version !== undefined) {
     throw new BackupError('key', `cannot ${action}: "${path}" is a KV engine of version 1, which keeps no versions`);
   }
@@ -70,24 +71,48 @@ async function readPlain({ client, action, signal, reference }: Request, { path 
   throw describeAbsence(action, answer);
 }
 
-async function readVersioned(request: Request, { path }: Mount): Promise<Found> {
-  const { client, action, signal, reference } = request;
+async function readVersioned(request: VaultSecretRequest, mount: VaultMount): Promise<Found> {
+  const { action, reference } = request;
   const { version } = reference;
   if (version !== undefined && !/^[1-9]\d{0,8}$/.test(version)) {
     throw new BackupError('config', `cannot ${action}: versions of Vault secrets are numbers`);
   }
-  const name = reference.location.slice(path.length);
-  const query = version === undefined ? {} : { version };
-  const answer = await client.call({ action, signal, method: 'GET', path: `${path}data/${name}`, query });
+  const answer = await getVersion(request, mount);
   const metadata = toRecord(answer.data['metadata']);
   if (answer.status !== 200) throw describeAbsence(action, answer, version);
   const isWanted = version === undefined || String(metadata['version']) === version;
-  if (isWanted) return { data: toRecord(answer.data['data']), version: String(metadata['version']) };
-  throw new BackupError('key', `cannot ${action}: Vault has given version ${String(metadata['version'])}`);
+  if (!isWanted) {
+    throw new BackupError('key', `cannot ${action}: Vault has given version ${String(metadata['version'])}`);
+  }
+  const createdAt = readVaultTime(metadata['created_time']);
+  return {
+    data: toRecord(answer.data['data']),
+    version: String(metadata['version']),
+    ...(createdAt !== null && { createdAt }),
+  };
+}
+
+/** A version of a KV 2 secret, or the newest one, whatever Vault answers. */
+export async function getVersion(
+  { client, action, signal, reference }: VaultSecretRequest,
+  { path }: VaultMount,
+): Promise<VaultAnswer> {
+  const { version, location } = reference;
+  const query = version === undefined ? {} : { version };
+  return await client.call({ action, signal, method: 'GET', path: `${path}data/${location.slice(path.length)}`, query });
+}
+
+export function readVaultTime(value: unknown): Date | null {
+  const time = new Date(typeof value === 'string' ? value : Number.NaN);
+  return Number.isNaN(time.getTime()) ? null : time;
 }
 
 /** Vault answers 404 with the metadata of a version that is gone, and with nothing when there never was one. */
-function describeAbsence(action: string, { data, status, errors }: VaultAnswer, version?: string): BackupError {
+export function describeAbsence(
+  action: string,
+  { data, status, errors }: VaultAnswer,
+  version?: string,
+): BackupError {
   if (status !== 404) return new BackupError('key', `cannot ${action}: ${errors.join('; ') || `HTTP ${status}`}`);
   const { version: found, destroyed, deletion_time: deletedAt } = toRecord(data['metadata']);
   if (destroyed === true) return new BackupError('key', `cannot ${action}: version ${String(found)} is destroyed`);
