@@ -160,9 +160,14 @@ class VaultVersionedSecret implements VersionedSecret {
     if (!answer.errors.some((error) => error.includes('check-and-set'))) throw describeAbsence(action, answer);
     const own = await this.#findOwnWrite(data, action);
     if (own !== null) return own;
-    throw new BackupError('conflict', `cannot ${action}: ${after === 0 ? 'it has versions' : 'it was changed'} already`, {
-      hint: after === 0 ? 'Undelete its newest version, or give another reference.' : 'Look at the key, and try again.',
-    });
+    throw new BackupError(
+      'conflict',
+      `cannot ${action}: ${after === 0 ? 'it has versions' : 'it was changed'} already`,
+      {
+        hint:
+          after === 0 ? 'Undelete its newest version, or give another reference.' : 'Look at the key, and try again.',
+      },
+    );
   }
 
   /** The answer to a first try may have been lost. */
@@ -199,9 +204,13 @@ class VaultVersionedSecret implements VersionedSecret {
     const request = { reference: this.#reference, client: this.#client, action, signal: this.#signal };
     const mount = await findMount(request);
     if (mount.isVersioned) return mount;
-    throw new BackupError('usage', `cannot ${action}: "${mount.path}" is a KV engine of version 1, which keeps no versions`, {
-      hint: 'Upgrade it with `vault kv enable-versioning`, or change the key with the vault command.',
-    });
+    throw new BackupError(
+      'usage',
+      `cannot ${action}: "${mount.path}" is a KV engine of version 1, which keeps no versions`,
+      {
+        hint: 'Upgrade it with `vault kv enable-versioning`, or change the key with the vault command.',
+      },
+    );
   }
 }
 

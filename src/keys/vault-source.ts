@@ -62,7 +62,10 @@ export async function findMount({ client, action, signal, reference }: VaultSecr
   return { path: mountPath, isVersioned: toRecord(options)['version'] === '2' };
 }
 
-async function readPlain({ client, action, signal, reference }: VaultSecretRequest, { path }: VaultMount): Promise<Found> {
+async function readPlain(
+  { client, action, signal, reference }: VaultSecretRequest,
+  { path }: VaultMount,
+): Promise<Found> {
   if (reference.version !== undefined) {
     throw new BackupError('key', `cannot ${action}: "${path}" is a KV engine of version 1, which keeps no versions`);
   }
@@ -99,7 +102,13 @@ export async function getVersion(
 ): Promise<VaultAnswer> {
   const { version, location } = reference;
   const query = version === undefined ? {} : { version };
-  return await client.call({ action, signal, method: 'GET', path: `${path}data/${location.slice(path.length)}`, query });
+  return await client.call({
+    action,
+    signal,
+    method: 'GET',
+    path: `${path}data/${location.slice(path.length)}`,
+    query,
+  });
 }
 
 export function readVaultTime(value: unknown): Date | null {
@@ -108,11 +117,7 @@ export function readVaultTime(value: unknown): Date | null {
 }
 
 /** Vault answers 404 with the metadata of a version that is gone, and with nothing when there never was one. */
-export function describeAbsence(
-  action: string,
-  { data, status, errors }: VaultAnswer,
-  version?: string,
-): BackupError {
+export function describeAbsence(action: string, { data, status, errors }: VaultAnswer, version?: string): BackupError {
   if (status !== 404) return new BackupError('key', `cannot ${action}: ${errors.join('; ') || `HTTP ${status}`}`);
   const { version: found, destroyed, deletion_time: deletedAt } = toRecord(data['metadata']);
   if (destroyed === true) return new BackupError('key', `cannot ${action}: version ${String(found)} is destroyed`);

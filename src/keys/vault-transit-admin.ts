@@ -93,9 +93,13 @@ class VaultTransitAdmin implements KeyAdmin {
     }
     if (version === oldest) return;
     const older = Array.from({ length: version - oldest }, (_, index) => oldest + index).join(', ');
-    throw new BackupError('usage', `with version ${version} of ${this.name} Vault would destroy the older ones: ${older}`, {
-      hint: 'Destroy the older ones first, the oldest before the others.',
-    });
+    throw new BackupError(
+      'usage',
+      `with version ${version} of ${this.name} Vault would destroy the older ones: ${older}`,
+      {
+        hint: 'Destroy the older ones first, the oldest before the others.',
+      },
+    );
   }
 
   async #read(action: string): Promise<TransitKey> {
@@ -114,7 +118,12 @@ class VaultTransitAdmin implements KeyAdmin {
   }
 
   #toVersion(key: TransitKey, version: number): KeyVersion {
-    return { keyId: this.#key.id, version: String(version), createdAt: key.createdAt(version), state: stateOf(key, version) };
+    return {
+      keyId: this.#key.id,
+      version: String(version),
+      createdAt: key.createdAt(version),
+      state: stateOf(key, version),
+    };
   }
 }
 

@@ -115,11 +115,7 @@ const refusals: readonly Refusal[] = [
   { text: /no handler for route/, kind: 'key', reason: 'there is no such mount', hint: keyHint },
 ];
 
-export function describeRefusal(
-  { errors, status }: VaultAnswer,
-  action: string,
-  version?: string,
-): BackupError {
+export function describeRefusal({ errors, status }: VaultAnswer, action: string, version?: string): BackupError {
   const text = errors.join('; ');
   const known = refusals.find((refusal) => refusal.text.test(text));
   if (known === undefined) {
