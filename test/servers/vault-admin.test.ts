@@ -7,7 +7,8 @@ import { openKeyWrapper } from '../../src/keys/open-key-wrapper.ts';
 import { readSecret, type Environment } from '../../src/keys/read-secret.ts';
 import { isSecret, parseKeyReference, parseSecretReference } from '../../src/keys/secret-reference.ts';
 import { testKeyAdmin } from '../contract/key-admin-contract.ts';
-import { administer, makeToken, mount, vaultEnvironment } from '../support/vault-server.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { administer, makeToken, mount, server, vaultEnvironment } from '../support/vault-server.ts';
 
 const kv = await mount('kv-v2');
 const transit = await mount('transit');
@@ -153,6 +154,38 @@ describe('a key in a Vault secret', () => {
     await all.destroy(made);
   });
 
+  it('needs create and read to be made', async () => {
+    const token = await makeToken({ [`${kv}/data/fresh`]: ['create', 'read'] });
+    using admin = await open(`vault:${kv}/fresh#key`, { VAULT_TOKEN: token });
+    await admin.generate();
+    await assert.rejects(admin.generate(), { kind: 'conflict' });
+  });
+
+  it('is made and rotated once, though the answer was lost', async () => {
+    await using proxy = await FaultProxy.start(Number(new URL(server.address).port));
+    const text = `vault:${kv}/lost#key`;
+    using admin = await open(text, { VAULT_ADDR: proxy.endpoint });
+    for (const change of [async () => await admin.generate(), async () => await admin.rotate()]) {
+      proxy.inject(/^POST .*data\/lost/, { kind: 'reset', direction: 'down', afterBytes: 0 });
+      const made = await change();
+      const listed = await admin.list();
+      assert.deepEqual(listed.at(-1), made);
+    }
+    assert.equal(proxy.happenedFaults, 2);
+    assert.equal((await admin.list()).length, 2);
+  });
+
+  it('is not rotated over what somebody else has written meanwhile', async () => {
+    const text = `vault:${kv}/raced#key`;
+    using admin = await open(text);
+    await admin.generate();
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, async () => await admin.rotate()));
+    const made = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const listed = await admin.list();
+    assert.equal(listed.length, 1 + made.length);
+    for (const { keyId } of made) assert.ok(listed.some((version) => version.keyId === keyId));
+  });
+
   it('says when it was made to whoever reads it', async () => {
     using admin = await open(`vault:${kv}/age#key`);
     const { createdAt } = await admin.generate();
@@ -219,6 +252,9 @@ describe('a key of Vault transit', () => {
     using owner = await open(text);
     const made = await owner.generate();
     await owner.rotate();
+    const maker = await makeToken({ [`${transit}/keys/made`]: ['read', 'create', 'update'] });
+    using making = await open(`vault-transit:${transit}/made`, { VAULT_TOKEN: maker });
+    await making.generate();
     const token = await makeToken({ [`${transit}/keys/rights`]: ['read'] });
     using admin = await open(text, { VAULT_TOKEN: token });
     assert.equal((await admin.list()).length, 2);
