@@ -4,20 +4,20 @@ import { isSecret, type SecretReference, type SecretScheme } from './secret-refe
 import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
 
 const secrets: Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>> = {
-  vault: async () => (await import('./vault-secret-admin.ts')).openVaultSecretAdmin,
   env: async () => (await import('./read-only-key-admin.ts')).openReadOnlyKeyAdmin,
   exec: async () => (await import('./read-only-key-admin.ts')).openReadOnlyKeyAdmin,
   file: async () => (await import('./file-key-admin.ts')).openFileKeyAdmin,
   'aws-sm': async () => (await import('./aws-secret-admin.ts')).openAwsSecretAdmin,
   'azure-kv': async () => (await import('./azure-secret-admin.ts')).openAzureSecretAdmin,
   'gcp-sm': async () => (await import('./gcp-secret-admin.ts')).openGcpSecretAdmin,
+  vault: async () => (await import('./vault-secret-admin.ts')).openVaultSecretAdmin,
 };
 
 const services: Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>> = {
-  'vault-transit': async () => (await import('./vault-transit-admin.ts')).openVaultTransitAdmin,
   'aws-kms': async () => (await import('./aws-kms-admin.ts')).openAwsKmsAdmin,
   'azure-key': async () => (await import('./azure-key-admin.ts')).openAzureKeyAdmin,
   'gcp-kms': async () => (await import('./gcp-kms-admin.ts')).openGcpKmsAdmin,
+  'vault-transit': async () => (await import('./vault-transit-admin.ts')).openVaultTransitAdmin,
 };
 
 /** Who looks after the key that a reference names. Errors: `config`, and `usage` where a reference cannot be managed. */

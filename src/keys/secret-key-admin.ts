@@ -22,8 +22,11 @@ export interface VersionedSecret extends Disposable {
   read(version?: string): Promise<Secret | null>;
   /** Makes the secret, or the first version of one that has none yet. Fails with `conflict` when it has one. */
   create(content: Secret): Promise<SecretVersion>;
-  /** Makes a new version the current one. */
-  add(content: Secret): Promise<SecretVersion>;
+  /**
+   * Makes a new version the current one. Fails with `conflict` where the service can tell that `replaced`, which `read`
+   * gave, is not the current one any more.
+   */
+  add(content: Secret, replaced: Secret): Promise<SecretVersion>;
   /** Fails with `usage` where the service cannot do that. */
   destroy(version: KeyVersion): Promise<void>;
 }
@@ -68,7 +71,7 @@ export class SecretKeyAdmin implements KeyAdmin {
         hint: 'Rotate it, or give another reference.',
       });
     }
-    return toActive(key, await this.#secret.add(changed));
+    return toActive(key, await this.#secret.add(changed, content));
   }
 
   async rotate(): Promise<KeyVersion> {
@@ -78,7 +81,7 @@ export class SecretKeyAdmin implements KeyAdmin {
     this.#assertPlainKey(content);
     using key = new Secret(randomBytes(32));
     using changed = this.#withKey(content, key);
-    return toActive(key, await this.#secret.add(changed));
+    return toActive(key, await this.#secret.add(changed, content));
   }
 
   async destroy(version: KeyVersion): Promise<void> {

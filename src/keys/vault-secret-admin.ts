@@ -1,166 +1,230 @@
 import { BackupError } from '../core/backup-error.ts';
-import type { Secret } from '../core/secret.ts';
+import { Secret } from '../core/secret.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
-import { openReadOnlyKeyAdmin } from './read-only-key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
 import { refusePinnedKey } from './refuse-pinned-key.ts';
 import { assertDestroyable, SecretKeyAdmin, type SecretVersion, type VersionedSecret } from './secret-key-admin.ts';
-import type { SecretReference } from './secret-reference.ts';
-import { openVaultClient } from './vault-client.ts';
+import { withVersion, type SecretReference } from './secret-reference.ts';
+import { openVaultClient, type VaultClient } from './vault-client.ts';
 import { toRecord, type VaultAnswer } from './vault-http.ts';
-import { findMount, toSecret, toTime, type VaultSecretRequest } from './vault-source.ts';
+import { describeAbsence, findMount, getVersion, readVaultTime, type VaultMount } from './vault-source.ts';
 
-/** Where a reference names no field and the secret is not there yet. */
+/** The field of a new secret whose reference names none. */
 const defaultField = 'key';
+const defaultMaxVersions = 10;
 
 /**
- * The versions of a key in a KV secrets engine. Of version 2: needs, beside `read` on MOUNT/data/PATH, `read` on
- * MOUNT/metadata/PATH to list, `create` and `update` on MOUNT/data/PATH to generate and rotate, `update` on
- * MOUNT/destroy/PATH to destroy. Writes are bound to the version that was read before (check-and-set), so that of two at
- * once one fails. Engines of version 1 keep no versions: their keys are only read.
+ * The versions of a key in a KV 2 secret of Vault. Without a field in the reference, it is the secret's only field.
+ * Needs `read` on MOUNT/data/PATH and MOUNT/metadata/PATH to list; `create` and `update` on the former to generate;
+ * `update` on it to rotate, and `read` on MOUNT/config where the secret itself does not say how many versions are kept;
+ * `update` on MOUNT/destroy/PATH to destroy. Errors: `config`.
  */
 export async function openVaultSecretAdmin(reference: SecretReference, access: SecretAccess): Promise<KeyAdmin> {
   refusePinnedKey(reference);
   const client = await openVaultClient(access.env);
-  const request = { reference, client, action: `look after secret ${reference.text}`, signal: access.signal };
-  return new VaultSecretAdmin(request, access);
+  return new SecretKeyAdmin(reference, new VaultVersionedSecret(reference, client, access.signal));
 }
 
-/** Asks of which version the engine is when that is needed first. */
-class VaultSecretAdmin implements KeyAdmin {
-  readonly name: string;
-  readonly #request: VaultSecretRequest;
-  readonly #access: SecretAccess;
-  #admin: Promise<KeyAdmin> | undefined;
+/** What a secret was read from. */
+interface Origin {
+  readonly version: number;
+  readonly field: string;
+}
 
-  constructor(request: VaultSecretRequest, access: SecretAccess) {
-    this.name = request.reference.text;
-    this.#request = request;
-    this.#access = access;
-  }
-
-  async list(): Promise<readonly KeyVersion[]> {
-    return await (await this.#open()).list();
-  }
-
-  async generate(): Promise<KeyVersion> {
-    return await (await this.#open()).generate();
-  }
-
-  async rotate(): Promise<KeyVersion> {
-    return await (await this.#open()).rotate();
-  }
-
-  async destroy(version: KeyVersion): Promise<void> {
-    await (await this.#open()).destroy(version);
-  }
-
-  [Symbol.dispose](): void {}
-
-  async #open(): Promise<KeyAdmin> {
-    this.#admin ??= this.#findAdmin();
-    return await this.#admin;
-  }
-
-  async #findAdmin(): Promise<KeyAdmin> {
-    const { reference } = this.#request;
-    const { path, isVersioned } = await findMount(this.#request);
-    if (isVersioned) return new SecretKeyAdmin(reference, new VaultVersionedSecret(this.#request, path));
-    const hint = `Let the engine keep versions: vault kv enable-versioning ${path}.`;
-    return await openReadOnlyKeyAdmin(reference, this.#access, hint);
-  }
+interface Write {
+  readonly data: Readonly<Record<string, unknown>>;
+  /** The version that the new one follows; 0 for none. */
+  readonly after: number;
 }
 
 class VaultVersionedSecret implements VersionedSecret {
-  readonly #request: VaultSecretRequest;
-  readonly #mount: string;
-  readonly #name: string;
-  /** The version that the next write replaces; 0: there is none. */
-  #current = 0;
-  /** Where the reference names none. */
-  #onlyField = defaultField;
+  readonly #reference: SecretReference;
+  readonly #client: VaultClient;
+  readonly #signal: AbortSignal | undefined;
+  readonly #origins = new WeakMap<Secret, Origin>();
+  #mount: Promise<VaultMount> | undefined;
 
-  constructor(request: VaultSecretRequest, mount: string) {
-    this.#request = request;
-    this.#mount = mount;
-    this.#name = request.reference.location.slice(mount.length);
+  constructor(reference: SecretReference, client: VaultClient, signal: AbortSignal | undefined) {
+    this.#reference = reference;
+    this.#client = client;
+    this.#signal = signal;
   }
 
   async listVersions(): Promise<readonly SecretVersion[]> {
-    const answer = await this.#call('list the versions of', { method: 'GET', path: this.#pathOf('metadata') });
-    if (answer.status === 404) return [];
-    assertAnswer(answer, `list the versions of secret ${this.#request.reference.text}`);
-    const current = String(answer.data['current_version']);
-    return Object.entries(toRecord(answer.data['versions'])).map(([version, facts]) => {
-      return { version, ...toFacts(toRecord(facts), version === current) };
-    });
+    const { data } = await this.#readMetadata(`list the versions of ${this.#reference.text}`);
+    const current = String(data['current_version']);
+    return Object.entries(toRecord(data['versions'])).map(([version, facts]) => toVersion(version, facts, current));
   }
 
   async read(version?: string): Promise<Secret | null> {
-    const query = version === undefined ? {} : { version };
-    const answer = await this.#call('read', { method: 'GET', path: this.#pathOf('data'), query });
-    const metadata = toRecord(answer.data['metadata']);
-    if (version === undefined) this.#current = Number(metadata['version'] ?? 0);
+    const reference = version === undefined ? this.#reference : withVersion(this.#reference, version);
+    const action = `read secret ${reference.text}`;
+    const request = { reference, client: this.#client, action, signal: this.#signal };
+    const answer = await getVersion(request, await this.#findMount(action));
     if (answer.status === 404) return null;
-    assertAnswer(answer, `read secret ${this.#request.reference.text}`);
+    if (answer.status !== 200) throw describeAbsence(action, answer, version);
     const data = toRecord(answer.data['data']);
-    const secret = toSecret(data, this.#request.reference);
-    this.#onlyField = Object.keys(data)[0] ?? defaultField;
+    const field = this.#reference.field ?? onlyField(data, reference.text);
+    const content = this.#reference.field === undefined ? data[field] : data;
+    const secret = Secret.fromText(typeof content === 'string' ? content : JSON.stringify(content));
+    this.#origins.set(secret, { version: Number(toRecord(answer.data['metadata'])['version']), field });
     return secret;
   }
 
   async create(content: Secret): Promise<SecretVersion> {
-    return await this.add(content);
+    return await this.#write({ data: this.#toData(content, defaultField), after: 0 });
   }
 
-  async add(content: Secret): Promise<SecretVersion> {
-    const { field, text } = this.#request.reference;
-    const value = content.revealText();
-    const data: unknown = field === undefined ? { [this.#onlyField]: value } : JSON.parse(value);
-    const body = { data, options: { cas: this.#current } };
-    const answer = await this.#call('write', { method: 'POST', path: this.#pathOf('data'), body });
-    if (answer.status === 400 && answer.errors.some((error) => error.includes('check-and-set'))) {
-      throw new BackupError('conflict', `secret ${text} was changed by somebody else at the same time`, {
-        hint: 'Look at its versions, and try again.',
+  async add(content: Secret, replaced: Secret): Promise<SecretVersion> {
+    const origin = this.#origins.get(replaced);
+    if (origin === undefined) throw new BackupError('bug', 'the secret that is replaced was not read here');
+    const data = this.#toData(content, origin.field);
+    if (hasInexactNumber(data)) {
+      throw new BackupError('usage', `secret ${this.#reference.text} has a number that would be rounded`, {
+        hint: 'Write the number as a string, or keep the key in a secret of its own.',
       });
     }
-    assertAnswer(answer, `write secret ${text}`);
-    const { version, created_time: createdAt } = answer.data;
-    return { version: String(version), createdAt: toTime(createdAt), state: 'active' };
+    await this.#assertRoom(origin.version);
+    return await this.#write({ data, after: origin.version });
   }
 
-  async destroy(version: KeyVersion): Promise<void> {
-    const { reference } = this.#request;
-    await assertDestroyable(this, reference, version);
-    const body = { versions: [Number(version.version)] };
-    const answer = await this.#call('destroy a version of', { method: 'POST', path: this.#pathOf('destroy'), body });
-    assertAnswer(answer, `destroy a version of secret ${reference.text}`);
+  async destroy(key: KeyVersion): Promise<void> {
+    const { version } = key;
+    await assertDestroyable(this, this.#reference, key);
+    const action = `destroy version ${version} of secret ${this.#reference.text}`;
+    const path = await this.#path('destroy', action);
+    const body = { versions: [Number(version)] };
+    const answer = await this.#client.call({ action, signal: this.#signal, method: 'POST', path, body });
+    if (answer.status >= 300) throw describeAbsence(action, answer, version);
   }
 
   [Symbol.dispose](): void {}
 
-  #pathOf(part: 'data' | 'metadata' | 'destroy'): string {
-    return `${this.#mount}${part}/${this.#name}`;
+  /** Vault forgets the oldest versions without a word once there are too many. */
+  async #assertRoom(current: number): Promise<void> {
+    const { text } = this.#reference;
+    const action = `write a new version of secret ${text}`;
+    const { data } = await this.#readMetadata(action);
+    const kept = toKept(data);
+    const own = Number(data['max_versions'] ?? 0);
+    if (own > 0 && !kept.some((version) => version <= current + 1 - own)) return;
+    const max = Math.max(own, await this.#readMaxVersions(action)) || defaultMaxVersions;
+    const lost = kept.filter((version) => version <= current + 1 - max);
+    if (lost.length === 0) return;
+    throw new BackupError('config', `cannot ${action}: Vault keeps ${max} and would lose version ${lost.join(', ')}`, {
+      hint: 'Raise max_versions with `vault kv metadata put -max-versions=N`, or destroy the old version.',
+    });
   }
 
-  async #call(
-    verb: string,
-    request: Pick<Parameters<VaultSecretRequest['client']['call']>[0], 'method' | 'path' | 'query' | 'body'>,
-  ) {
-    const { client, reference, signal } = this.#request;
-    return await client.call({ ...request, action: `${verb} secret ${reference.text}`, signal });
+  async #readMaxVersions(action: string): Promise<number> {
+    const { path } = await this.#findMount(action);
+    const answer = await this.#client.call({ action, signal: this.#signal, method: 'GET', path: `${path}config` });
+    if (answer.status !== 200) throw describeAbsence(action, answer);
+    return Number(answer.data['max_versions'] ?? 0);
+  }
+
+  async #readMetadata(action: string): Promise<VaultAnswer> {
+    const path = await this.#path('metadata', action);
+    const answer = await this.#client.call({ action, signal: this.#signal, method: 'GET', path });
+    if (answer.status === 200) return answer;
+    throw describeAbsence(action, answer);
+  }
+
+  async #write({ data, after }: Write): Promise<SecretVersion> {
+    const { text } = this.#reference;
+    const action = `write a new version of secret ${text}`;
+    const path = await this.#path('data', action);
+    const body = { options: { cas: after }, data };
+    const answer = await this.#client.call({ action, signal: this.#signal, method: 'POST', path, body });
+    if (answer.status === 200) return toNewVersion(answer.data);
+    if (!answer.errors.some((error) => error.includes('check-and-set'))) throw describeAbsence(action, answer);
+    const own = await this.#findOwnWrite(data, action);
+    if (own !== null) return own;
+    throw new BackupError(
+      'conflict',
+      `cannot ${action}: ${after === 0 ? 'it has versions' : 'it was changed'} already`,
+      {
+        hint:
+          after === 0 ? 'Undelete its newest version, or give another reference.' : 'Look at the key, and try again.',
+      },
+    );
+  }
+
+  /** The answer to a first try may have been lost. */
+  async #findOwnWrite(data: Write['data'], action: string): Promise<SecretVersion | null> {
+    const request = { reference: this.#reference, client: this.#client, action, signal: this.#signal };
+    const answer = await getVersion(request, await this.#findMount(action));
+    const found = toRecord(answer.data['data']);
+    const names = new Set([...Object.keys(found), ...Object.keys(data)]);
+    const isOurs = [...names].every((name) => JSON.stringify(found[name]) === JSON.stringify(data[name]));
+    return answer.status === 200 && isOurs ? toNewVersion(toRecord(answer.data['metadata'])) : null;
+  }
+
+  #toData(content: Secret, field: string): Readonly<Record<string, unknown>> {
+    if (this.#reference.field === undefined) return { [field]: content.revealText() };
+    return toRecord(JSON.parse(content.revealText()));
+  }
+
+  async #path(kind: 'data' | 'destroy' | 'metadata', action: string): Promise<string> {
+    const { path } = await this.#findMount(action);
+    return `${path}${kind}/${this.#reference.location.slice(path.length)}`;
+  }
+
+  async #findMount(action: string): Promise<VaultMount> {
+    const found = (this.#mount ??= this.#askMount(action));
+    try {
+      return await found;
+    } catch (error) {
+      if (this.#mount === found) this.#mount = undefined;
+      throw error;
+    }
+  }
+
+  async #askMount(action: string): Promise<VaultMount> {
+    const request = { reference: this.#reference, client: this.#client, action, signal: this.#signal };
+    const mount = await findMount(request);
+    if (mount.isVersioned) return mount;
+    throw new BackupError(
+      'usage',
+      `cannot ${action}: "${mount.path}" is a KV engine of version 1, which keeps no versions`,
+      {
+        hint: 'Upgrade it with `vault kv enable-versioning`, or change the key with the vault command.',
+      },
+    );
   }
 }
 
-function toFacts(facts: Readonly<Record<string, unknown>>, isCurrent: boolean): Omit<SecretVersion, 'version'> {
-  const { created_time: createdAt, deletion_time: deletedAt, destroyed } = facts;
-  const isDeleted = typeof deletedAt === 'string' && deletedAt !== '';
-  const usable = isCurrent ? 'active' : 'retired';
-  const state = destroyed === true ? 'destroyed' : isDeleted ? 'disabled' : usable;
-  return { createdAt: toTime(createdAt), state };
+function onlyField(data: Readonly<Record<string, unknown>>, name: string): string {
+  const [only, ...more] = Object.keys(data).toSorted();
+  if (only !== undefined && more.length === 0) return only;
+  throw new BackupError('key', `secret ${name} has ${Object.keys(data).length} fields`, {
+    hint: 'Name one of them after "#".',
+  });
 }
 
-function assertAnswer({ status, errors }: VaultAnswer, action: string): void {
-  if (status >= 200 && status < 300) return;
-  throw new BackupError('key', `cannot ${action}: ${errors.join('; ') || `HTTP ${status}`}`);
+function toVersion(version: string, facts: unknown, current: string): SecretVersion {
+  const { created_time: created, deletion_time: deletion, destroyed } = toRecord(facts);
+  const createdAt = readVaultTime(created);
+  const deletedAt = readVaultTime(deletion);
+  if (destroyed === true) return { version, createdAt, state: 'destroyed' };
+  // Vault may be told beforehand when to delete a version.
+  if (deletedAt !== null && deletedAt.getTime() <= Date.now()) return { version, createdAt, state: 'disabled' };
+  return { version, createdAt, state: version === current ? 'active' : 'retired' };
+}
+
+function toNewVersion({ version, created_time: created }: Readonly<Record<string, unknown>>): SecretVersion {
+  return { version: String(version), createdAt: readVaultTime(created), state: 'active' };
+}
+
+/** The numbers of the versions that are not destroyed. */
+function toKept(data: Readonly<Record<string, unknown>>): number[] {
+  return Object.entries(toRecord(data['versions']))
+    .filter(([, facts]) => toRecord(facts)['destroyed'] !== true)
+    .map(([version]) => Number(version));
+}
+
+/** Whether reading the secret has rounded a number, which writing it would make final. */
+function hasInexactNumber(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isInteger(value) && !Number.isSafeInteger(value);
+  return typeof value === 'object' && value !== null && Object.values(value).some((part) => hasInexactNumber(part));
 }

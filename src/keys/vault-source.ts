@@ -14,7 +14,7 @@ export interface VaultSecretRequest {
   readonly signal: AbortSignal | undefined;
 }
 
-export interface Mount {
+export interface VaultMount {
   /** With a slash at its end. */
   readonly path: string;
   /** KV version 2. */
@@ -37,19 +37,16 @@ export async function readVaultSecret(reference: SecretReference, access: Secret
   const action = `read secret ${reference.text}`;
   const request: VaultSecretRequest = { reference, client, action, signal: access.signal };
   const mount = await findMount(request);
-  const { data, version, createdAt } = mount.isVersioned
-    ? await readVersioned(request, mount)
-    : await readPlain(request, mount);
+  const { data, ...facts } = mount.isVersioned ? await readVersioned(request, mount) : await readPlain(request, mount);
   return {
     secret: toSecret(data, reference),
-    ...(version !== undefined && { version }),
-    ...(createdAt !== undefined && { createdAt }),
+    ...facts,
     warnings: describeWarnings(access.env['VAULT_ADDR']),
   };
 }
 
 /** sys/internal/ui/mounts: what any token may know of a mount in which it may do something. */
-export async function findMount({ client, action, signal, reference }: VaultSecretRequest): Promise<Mount> {
+export async function findMount({ client, action, signal, reference }: VaultSecretRequest): Promise<VaultMount> {
   const path = `sys/internal/ui/mounts/${reference.location}`;
   const { data, status } = await client.call({ action, signal, method: 'GET', path });
   const { path: mountPath, type, options } = data;
@@ -65,7 +62,10 @@ export async function findMount({ client, action, signal, reference }: VaultSecr
   return { path: mountPath, isVersioned: toRecord(options)['version'] === '2' };
 }
 
-async function readPlain({ client, action, signal, reference }: VaultSecretRequest, { path }: Mount): Promise<Found> {
+async function readPlain(
+  { client, action, signal, reference }: VaultSecretRequest,
+  { path }: VaultMount,
+): Promise<Found> {
   if (reference.version !== undefined) {
     throw new BackupError('key', `cannot ${action}: "${path}" is a KV engine of version 1, which keeps no versions`);
   }
@@ -74,34 +74,50 @@ async function readPlain({ client, action, signal, reference }: VaultSecretReque
   throw describeAbsence(action, answer);
 }
 
-async function readVersioned(request: VaultSecretRequest, { path }: Mount): Promise<Found> {
-  const { client, action, signal, reference } = request;
+async function readVersioned(request: VaultSecretRequest, mount: VaultMount): Promise<Found> {
+  const { action, reference } = request;
   const { version } = reference;
   if (version !== undefined && !/^[1-9]\d{0,8}$/.test(version)) {
     throw new BackupError('config', `cannot ${action}: versions of Vault secrets are numbers`);
   }
-  const name = reference.location.slice(path.length);
-  const query = version === undefined ? {} : { version };
-  const answer = await client.call({ action, signal, method: 'GET', path: `${path}data/${name}`, query });
+  const answer = await getVersion(request, mount);
   const metadata = toRecord(answer.data['metadata']);
   if (answer.status !== 200) throw describeAbsence(action, answer, version);
   const isWanted = version === undefined || String(metadata['version']) === version;
-  const createdAt = toTime(metadata['created_time']);
-  if (isWanted) {
-    const data = toRecord(answer.data['data']);
-    return { data, version: String(metadata['version']), ...(createdAt !== null && { createdAt }) };
+  if (!isWanted) {
+    throw new BackupError('key', `cannot ${action}: Vault has given version ${String(metadata['version'])}`);
   }
-  throw new BackupError('key', `cannot ${action}: Vault has given version ${String(metadata['version'])}`);
+  const createdAt = readVaultTime(metadata['created_time']);
+  return {
+    data: toRecord(answer.data['data']),
+    version: String(metadata['version']),
+    ...(createdAt !== null && { createdAt }),
+  };
 }
 
-/** RFC 3339, with nanoseconds. */
-export function toTime(text: unknown): Date | null {
-  const time = new Date(typeof text === 'string' ? text : '');
+/** A version of a KV 2 secret, or the newest one, whatever Vault answers. */
+export async function getVersion(
+  { client, action, signal, reference }: VaultSecretRequest,
+  { path }: VaultMount,
+): Promise<VaultAnswer> {
+  const { version, location } = reference;
+  const query = version === undefined ? {} : { version };
+  return await client.call({
+    action,
+    signal,
+    method: 'GET',
+    path: `${path}data/${location.slice(path.length)}`,
+    query,
+  });
+}
+
+export function readVaultTime(value: unknown): Date | null {
+  const time = new Date(typeof value === 'string' ? value : Number.NaN);
   return Number.isNaN(time.getTime()) ? null : time;
 }
 
 /** Vault answers 404 with the metadata of a version that is gone, and with nothing when there never was one. */
-function describeAbsence(action: string, { data, status, errors }: VaultAnswer, version?: string): BackupError {
+export function describeAbsence(action: string, { data, status, errors }: VaultAnswer, version?: string): BackupError {
   if (status !== 404) return new BackupError('key', `cannot ${action}: ${errors.join('; ') || `HTTP ${status}`}`);
   const { version: found, destroyed, deletion_time: deletedAt } = toRecord(data['metadata']);
   if (destroyed === true) return new BackupError('key', `cannot ${action}: version ${String(found)} is destroyed`);
@@ -116,7 +132,7 @@ function describeAbsence(action: string, { data, status, errors }: VaultAnswer, 
   });
 }
 
-export function toSecret(data: Readonly<Record<string, unknown>>, { field, text }: SecretReference): Secret {
+function toSecret(data: Readonly<Record<string, unknown>>, { field, text }: SecretReference): Secret {
   const whole = Secret.fromText(JSON.stringify(data));
   if (field !== undefined) return whole;
   const fields = Object.keys(data).toSorted();

@@ -2,135 +2,133 @@ import { BackupError } from '../core/backup-error.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
 import { refusePinnedKey } from './refuse-pinned-key.ts';
-import { assertNotActive } from './secret-key-admin.ts';
 import type { WrapperReference } from './secret-reference.ts';
-import { openVaultClient, type VaultClient } from './vault-client.ts';
-import { toRecord, type VaultAnswer, type VaultRequest } from './vault-http.ts';
-import { algorithm } from './vault-transit-wrapper.ts';
+import { openVaultClient } from './vault-client.ts';
+import {
+  describeRefusal,
+  missingKey,
+  transitAlgorithm,
+  type TransitCall,
+  type TransitKey,
+  VaultTransitKey,
+} from './vault-transit-key.ts';
 
 /**
- * The versions of a key of Vault's transit engine. Needs `read` on MOUNT/keys/KEY to list, `create` and `update` on it to
- * generate, `update` on MOUNT/keys/KEY/rotate to rotate, and `update` on MOUNT/keys/KEY/config and …/trim to destroy.
+ * The versions of a key of Vault's transit engine. Needs, on MOUNT/keys/KEY, `read` to list, and `update` (`create` in
+ * some versions) to generate; besides `update` on …/rotate to rotate, and on …/config and …/trim to destroy. Vault trims
+ * keys: only the oldest version that is left can be destroyed, and never the newest. Errors: `config`.
  */
 export async function openVaultTransitAdmin(reference: WrapperReference, access: SecretAccess): Promise<KeyAdmin> {
   refusePinnedKey(reference);
-  return new VaultTransitAdmin(reference, await openVaultClient(access.env), access.signal);
+  const client = await openVaultClient(access.env);
+  return new VaultTransitAdmin(reference.text, new VaultTransitKey(reference, client, access.signal));
 }
 
 class VaultTransitAdmin implements KeyAdmin {
   readonly name: string;
-  readonly #keyId: string;
-  readonly #path: string;
-  readonly #client: VaultClient;
-  readonly #signal: AbortSignal | undefined;
+  readonly #key: VaultTransitKey;
 
-  constructor({ text, location }: WrapperReference, client: VaultClient, signal: AbortSignal | undefined) {
-    this.name = text;
-    this.#keyId = client.namespace === '' ? location : `${client.namespace}/${location}`;
-    const slash = location.lastIndexOf('/');
-    this.#path = `${location.slice(0, slash)}/keys/${location.slice(slash + 1)}`;
-    this.#client = client;
-    this.#signal = signal;
+  constructor(name: string, key: VaultTransitKey) {
+    this.name = name;
+    this.#key = key;
   }
 
   async list(): Promise<readonly KeyVersion[]> {
-    const answer = await this.#send('list the versions of', { method: 'GET', path: this.#path });
-    if (answer.status === 404) throw this.#missing('list the versions of');
-    return this.#toVersions(answer.data);
+    const key = await this.#read(`list the versions of ${this.name}`);
+    return Array.from({ length: key.latest }, (_, index) => this.#toVersion(key, index + 1));
   }
 
-  /** Vault leaves a key alone that is there already, and calls that a success: two at once make one key. */
   async generate(): Promise<KeyVersion> {
-    const existing = await this.#send('look up', { method: 'GET', path: this.#path });
-    if (existing.status !== 404) {
+    const action = `generate ${this.name}`;
+    if ((await this.#key.read(action)) !== null) {
       throw new BackupError('conflict', `there is a key ${this.name} already`, {
-        hint: 'Rotate it, or give another reference.',
+        hint: 'Rotate it, or give another name.',
       });
     }
-    await this.#send('make', { method: 'POST', path: this.#path, body: { type: algorithm } });
-    return await this.#readActive('make');
+    // Vault leaves a key alone that somebody else has made in the meantime.
+    await this.#post(action, { verb: 'keys', body: { type: transitAlgorithm } });
+    return this.#newest(await this.#read(action));
   }
 
   async rotate(): Promise<KeyVersion> {
-    // Vault makes a missing key where it is to rotate one.
-    await this.#readActive('rotate');
-    await this.#send('rotate', { method: 'POST', path: `${this.#path}/rotate`, body: {} });
-    return await this.#readActive('rotate');
+    const action = `rotate ${this.name}`;
+    await this.#read(action);
+    await this.#post(action, { verb: 'keys', action: 'rotate', body: {} });
+    return this.#newest(await this.#read(action));
   }
 
-  /** Vault can only trim: the oldest version goes first. */
   async destroy({ version }: KeyVersion): Promise<void> {
-    const answer = await this.#send('look up', { method: 'GET', path: this.#path });
-    if (answer.status === 404) throw this.#missing('destroy a version of');
-    const versions = this.#toVersions(answer.data);
-    const found = versions.find((other) => other.version === version);
-    if (found === undefined) throw new BackupError('key', `key ${this.name} has no version ${version ?? ''}`);
-    assertNotActive(found, versions, this.name);
-    this.#assertOldest(found, versions);
-    const next = Number(version) + 1;
-    const atLeast = (name: string): number => Math.max(next, Number(answer.data[name] ?? 0));
-    const bounds = {
-      min_decryption_version: atLeast('min_decryption_version'),
-      min_encryption_version: atLeast('min_encryption_version'),
-    };
-    await this.#send('destroy a version of', { method: 'POST', path: `${this.#path}/config`, body: bounds });
-    const trim = { min_available_version: next };
-    await this.#send('destroy a version of', { method: 'POST', path: `${this.#path}/trim`, body: trim });
+    const action = `destroy version ${version} of ${this.name}`;
+    const key = await this.#read(action);
+    const number = Number(version);
+    this.#assertOldest(key, number);
+    const floor = number + 1;
+    await this.#post(action, {
+      verb: 'keys',
+      action: 'config',
+      body: {
+        min_decryption_version: Math.max(key.minDecryption, floor),
+        min_encryption_version: Math.max(key.minEncryption, floor),
+      },
+    });
+    await this.#post(action, { verb: 'keys', action: 'trim', body: { min_available_version: floor } });
   }
 
   [Symbol.dispose](): void {}
 
-  #assertOldest(version: KeyVersion, versions: readonly KeyVersion[]): void {
-    const older = versions.slice(0, versions.indexOf(version)).map((other) => other.version);
-    if (older.length > 0) {
-      throw new BackupError('usage', `Vault destroys versions of ${this.name} in order, and has older ones still`, {
-        hint: `Destroy ${older.join(', ')} first.`,
+  #assertOldest({ latest, oldest }: TransitKey, version: number): void {
+    if (!Number.isInteger(version) || version < 1 || version > latest) {
+      throw new BackupError('key', `key ${this.name} has no version ${version}`);
+    }
+    if (version < oldest) throw new BackupError('key', `version ${version} of ${this.name} is destroyed already`);
+    if (version === latest && oldest < latest) {
+      throw new BackupError('conflict', `version ${version} of ${this.name} is the active one`, {
+        hint: 'Rotate the key first, and wrap anew what needs this version.',
       });
     }
-    if (versions.length > 1) return;
-    throw new BackupError('usage', `version ${version.version ?? ''} is all that ${this.name} has`, {
-      hint: 'Delete the whole key in Vault, with deletion_allowed set.',
-    });
+    if (version === latest) {
+      throw new BackupError('usage', `version ${version} is all that is left of ${this.name}, and Vault keeps one`, {
+        hint: 'Rotate the key first; or set its deletion_allowed and delete all of it in Vault.',
+      });
+    }
+    if (version === oldest) return;
+    const older = Array.from({ length: version - oldest }, (_, index) => oldest + index).join(', ');
+    throw new BackupError(
+      'usage',
+      `with version ${version} of ${this.name} Vault would destroy the older ones: ${older}`,
+      {
+        hint: 'Destroy the older ones first, the oldest before the others.',
+      },
+    );
   }
 
-  /** Vault leaves out the versions that are disabled, below `min_decryption_version`. */
-  #toVersions(data: VaultAnswer['data']): readonly KeyVersion[] {
-    const times = toRecord(data['keys']);
-    const latest = Number(data['latest_version']);
-    const oldest = Math.max(1, Number(data['min_available_version'] ?? 0));
-    return Array.from({ length: latest - oldest + 1 }, (_, index) => {
-      const version = String(oldest + index);
-      const seconds = times[version];
-      const state = Number(version) === latest ? 'active' : 'retired';
-      return {
-        keyId: this.#keyId,
-        version,
-        createdAt: typeof seconds === 'number' ? new Date(seconds * 1000) : null,
-        state: seconds === undefined ? 'disabled' : state,
-      };
-    });
+  async #read(action: string): Promise<TransitKey> {
+    const key = await this.#key.read(action);
+    if (key !== null) return key;
+    throw missingKey(action);
   }
 
-  async #readActive(verb: string): Promise<KeyVersion> {
-    const answer = await this.#send(verb, { method: 'GET', path: this.#path });
-    if (answer.status === 404) throw this.#missing(verb);
-    const active = this.#toVersions(answer.data).at(-1);
-    if (active !== undefined) return active;
-    throw new BackupError('key', `cannot ${verb} key ${this.name}: what Vault answers is not a key`);
+  async #post(action: string, call: TransitCall): Promise<void> {
+    const answer = await this.#key.post(action, call);
+    if (answer.status >= 300) throw describeRefusal(answer, action);
   }
 
-  #missing(verb: string): BackupError {
-    return new BackupError('key', `cannot ${verb} key ${this.name}: there is no such key`, {
-      hint: 'Correct the mount or the key, or make it with `librelog-backup keys generate`.',
-    });
+  #newest(key: TransitKey): KeyVersion {
+    return this.#toVersion(key, key.latest);
   }
 
-  /** Gives a success, or 404 of a GET. */
-  async #send(verb: string, request: VaultRequest): Promise<VaultAnswer> {
-    const action = `${verb} key ${this.name}`;
-    const answer = await this.#client.call({ ...request, action, signal: this.#signal });
-    const isSuccess = answer.status >= 200 && answer.status < 300;
-    if (isSuccess || (answer.status === 404 && request.method === 'GET')) return answer;
-    throw new BackupError('key', `cannot ${action}: ${answer.errors.join('; ') || `HTTP ${answer.status}`}`);
+  #toVersion(key: TransitKey, version: number): KeyVersion {
+    return {
+      keyId: this.#key.id,
+      version: String(version),
+      createdAt: key.createdAt(version),
+      state: stateOf(key, version),
+    };
   }
+}
+
+function stateOf({ latest, oldest, minDecryption }: TransitKey, version: number): KeyVersion['state'] {
+  if (version < oldest) return 'destroyed';
+  if (version < minDecryption) return 'disabled';
+  return version === latest ? 'active' : 'retired';
 }

@@ -6,9 +6,10 @@ import type { WrappedKey } from '../core/wrapped-key.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
 import { openVaultClient, type VaultClient } from './vault-client.ts';
-import { toRecord, type VaultAnswer } from './vault-http.ts';
+import type { VaultAnswer } from './vault-http.ts';
+import { describeRefusal, missingKey, type TransitKey, VaultTransitKey } from './vault-transit-key.ts';
+import { transitAlgorithm as algorithm } from './vault-transit-key.ts';
 
-export const algorithm = 'aes256-gcm96';
 const dataKeyBytes = 32;
 
 /**
@@ -31,24 +32,15 @@ export async function openVaultTransit(reference: WrapperReference, access: Secr
 
 class VaultTransitWrapper implements KeyWrapper {
   readonly name: string;
-  readonly #keyId: string;
-  readonly #mount: string;
-  readonly #key: string;
+  readonly #key: VaultTransitKey;
   readonly #version: string | undefined;
-  readonly #client: VaultClient;
-  readonly #signal: AbortSignal | undefined;
   readonly #held: Disposable;
-  #usable: Promise<void> | undefined;
-  #createdAt: Date | null = null;
+  #usable: Promise<TransitKey> | undefined;
 
-  constructor({ text, location, version }: WrapperReference, client: VaultClient, signal: AbortSignal | undefined) {
-    this.name = text;
-    this.#keyId = client.namespace === '' ? location : `${client.namespace}/${location}`;
-    this.#mount = location.slice(0, location.lastIndexOf('/'));
-    this.#key = location.slice(location.lastIndexOf('/') + 1);
-    this.#version = version;
-    this.#client = client;
-    this.#signal = signal;
+  constructor(reference: WrapperReference, client: VaultClient, signal: AbortSignal | undefined) {
+    this.name = reference.text;
+    this.#key = new VaultTransitKey(reference, client, signal);
+    this.#version = reference.version;
     this.#held = client.hold();
   }
 
@@ -68,11 +60,11 @@ class VaultTransitWrapper implements KeyWrapper {
       throw new BackupError('key', `cannot ${action}: what Vault answers is not a ciphertext`);
     }
     const wrapped = Buffer.from(ciphertext, 'latin1').toString('base64');
-    return { provider: 'vault-transit', keyId: this.#keyId, keyVersion, algorithm, wrapped };
+    return { provider: 'vault-transit', keyId: this.#key.id, keyVersion, algorithm, wrapped };
   }
 
   async unwrap(wrapped: WrappedKey, context: WrapContext): Promise<Secret | null> {
-    if (wrapped.provider !== 'vault-transit' || wrapped.keyId !== this.#keyId) return null;
+    if (wrapped.provider !== 'vault-transit' || wrapped.keyId !== this.#key.id) return null;
     const { keyVersion } = wrapped;
     const ofVersion = keyVersion === undefined ? '' : ` of version ${keyVersion}`;
     const action = `unwrap a data key${ofVersion} with ${this.name}`;
@@ -88,57 +80,40 @@ class VaultTransitWrapper implements KeyWrapper {
     throw new BackupError('integrity', `cannot ${action}: what it holds is not a data key`);
   }
 
+  [Symbol.dispose](): void {
+    this.#held[Symbol.dispose]();
+  }
+
   async createdAt(): Promise<Date | null> {
     try {
-      await this.#assertUsable(`look up ${this.name}`);
-      return this.#createdAt;
+      const { latest, createdAt } = await this.#assertUsable(`look up key ${this.name}`);
+      return createdAt(Number(this.#version ?? latest));
     } catch {
       return null;
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#held[Symbol.dispose]();
-  }
-
   /** Asks once, however many wait for the answer; again after a failure. */
-  async #assertUsable(action: string): Promise<void> {
-    const usable = (this.#usable ??= this.#checkKey(action));
+  async #assertUsable(action: string): Promise<TransitKey> {
+    const usable = (this.#usable ??= this.#findKey(action));
     try {
-      await usable;
+      return await usable;
     } catch (error) {
       if (this.#usable === usable) this.#usable = undefined;
       throw error;
     }
   }
 
-  async #checkKey(action: string): Promise<void> {
-    const path = `${this.#mount}/keys/${this.#key}`;
-    const answer = await this.#client.call({ action, signal: this.#signal, method: 'GET', path });
-    if (answer.status === 404)
-      throw new BackupError('key', `cannot ${action}: there is no such key`, { hint: keyHint });
-    if (answer.status !== 200) throw describeRefusal(answer, action, this.#version);
-    const type = String(answer.data['type']);
-    this.#createdAt = toVersionTime(answer.data, this.#version);
-    if (type === algorithm) return;
-    throw new BackupError('config', `cannot ${action}: it is a key of type ${type}`, {
-      hint: `Create a key of type ${algorithm}.`,
-    });
+  async #findKey(action: string): Promise<TransitKey> {
+    const key = await this.#key.read(action);
+    if (key !== null) return key;
+    throw missingKey(action);
   }
 
   async #call(action: string, verb: 'encrypt' | 'decrypt', body: Record<string, unknown>): Promise<VaultAnswer> {
-    const path = `${this.#mount}/${verb}/${this.#key}`;
-    return await this.#client.call({ action, signal: this.#signal, method: 'POST', path, body });
+    return await this.#key.post(action, { verb, body });
   }
 }
-
-/** When a version of a key was made, by default the newest one; `data.keys` of GET /transit/keys/:name. */
-function toVersionTime(data: VaultAnswer['data'], version: string | undefined): Date | null {
-  const seconds = toRecord(data['keys'])[version ?? String(data['latest_version'])];
-  return typeof seconds === 'number' ? new Date(seconds * 1000) : null;
-}
-
-const keyHint = `Correct the mount or the key, or create it: vault write -f MOUNT/keys/KEY type=${algorithm}.`;
 
 /** What the wrapped key is bound to: canonical JSON (RFC 8785); part of the format. Keys that are not derived ignore `context`. */
 function toBinding({ backupId, label }: WrapContext): { context: string; associated_data: string } {
@@ -148,48 +123,6 @@ function toBinding({ backupId, label }: WrapContext): { context: string; associa
 
 function versionOf(ciphertext: string): string | undefined {
   return /^vault:v(?<version>[1-9]\d*):[A-Za-z0-9+/]+=*$/.exec(ciphertext)?.groups?.['version'];
-}
-
-interface Refusal {
-  readonly text: RegExp;
-  readonly kind: 'key' | 'integrity';
-  readonly reason: string;
-  readonly hint?: string;
-}
-
-/** The texts of the transit engine, by which alone its refusals can be told apart. */
-const refusals: readonly Refusal[] = [
-  {
-    text: /message authentication failed|invalid ciphertext(?!: version is too new)|unable to decrypt/,
-    kind: 'integrity',
-    reason: 'the wrapped data key was changed, or belongs to another backup or key',
-  },
-  {
-    text: /too old|less than the minimum/,
-    kind: 'key',
-    reason: 'this version of the key is disabled',
-    hint: 'Lower min_decryption_version or min_encryption_version of the key.',
-  },
-  {
-    text: /version is too new|higher than the latest|no such key version/,
-    kind: 'key',
-    reason: 'the key has no such version',
-    hint: 'Restore the key from its own backup, or open the backup with another of its keys.',
-  },
-  { text: /encryption key not found/, kind: 'key', reason: 'there is no such key', hint: keyHint },
-  { text: /soft.?deleted/, kind: 'key', reason: 'the key is deleted', hint: 'Restore the key in Vault.' },
-  { text: /no handler for route/, kind: 'key', reason: 'there is no such mount', hint: keyHint },
-];
-
-function describeRefusal({ errors, status }: VaultAnswer, action: string, version: string | undefined): BackupError {
-  const text = errors.join('; ');
-  const known = refusals.find((refusal) => refusal.text.test(text));
-  if (known === undefined) {
-    return new BackupError('key', `cannot ${action}: Vault refuses (HTTP ${status}): ${text.slice(0, 300)}`);
-  }
-  const { kind, reason, hint } = known;
-  const which = version === undefined ? 'this version' : `version ${version}`;
-  return new BackupError(kind, `cannot ${action}: ${reason.replace('this version', which)}`, { hint });
 }
 
 function toBase64(bytes: Uint8Array): string {

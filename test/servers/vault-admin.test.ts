@@ -1,239 +1,283 @@
 import assert from 'node:assert/strict';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { Secret } from '../../src/core/secret.ts';
-import type { KeyAdmin, KeyVersion } from '../../src/keys/key-admin.ts';
+import type { KeyAdmin } from '../../src/keys/key-admin.ts';
 import { openKeyAdmin } from '../../src/keys/open-key-admin.ts';
 import { openKeyWrapper } from '../../src/keys/open-key-wrapper.ts';
-import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts';
-import { isSecret, parseKeyReference } from '../../src/keys/secret-reference.ts';
-import { newDataKey, someBackup } from '../contract/key-wrapper-contract.ts';
-import { administer, makeToken, mount, vaultEnvironment } from '../support/vault-server.ts';
+import { readSecret, type Environment } from '../../src/keys/read-secret.ts';
+import { isSecret, parseKeyReference, parseSecretReference } from '../../src/keys/secret-reference.ts';
+import { testKeyAdmin } from '../contract/key-admin-contract.ts';
+import { FaultProxy, refusal } from '../support/fault-proxy.ts';
+import { administer, makeToken, mount, server, vaultEnvironment } from '../support/vault-server.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
-const versioned = await mount('kv-v2');
-const plain = await mount('kv');
+const kv = await mount('kv-v2');
 const transit = await mount('transit');
 
-async function open(reference: string, variables = {}): Promise<KeyAdmin> {
-  return await openKeyAdmin(parseKeyReference(reference), { env: vaultEnvironment(variables) });
+async function open(text: string, variables: Environment = {}): Promise<KeyAdmin> {
+  return await openKeyAdmin(parseKeyReference(text), { env: vaultEnvironment(variables) });
 }
 
-async function keyIdOf(reference: string): Promise<string> {
-  const { secret, keyId } = await readKeyEncryptionKey(reference, { env: vaultEnvironment() });
-  secret[Symbol.dispose]();
-  return keyId;
+async function textOf(text: string): Promise<string> {
+  return (await readSecret(parseSecretReference(text), { env: vaultEnvironment() })).secret.revealText();
 }
 
-async function dataOf(path: string): Promise<Record<string, unknown>> {
-  const { data } = await administer(['GET', `${versioned}/data/${path}`]);
-  return data as Record<string, unknown>;
+async function put(path: string, data: unknown): Promise<void> {
+  await administer(['POST', `${kv}/data/${path}`], { data });
 }
 
-function statesOf(versions: readonly KeyVersion[]): string[] {
-  return versions.map(({ version, state }) => `${version ?? ''} ${state}`);
-}
+testKeyAdmin('a field of a Vault secret', {
+  env: vaultEnvironment,
+  newReference: async () => await Promise.resolve(`vault:${kv}/team/${randomUUID()}#key`),
+  destroys: true,
+});
 
-function assertRecent(version: KeyVersion): void {
-  assert.ok(Math.abs(Date.now() - (version.createdAt?.getTime() ?? 0)) < 3_600_000);
-}
+testKeyAdmin('a Vault secret of one field', {
+  env: vaultEnvironment,
+  newReference: async () => await Promise.resolve(`vault:${kv}/${randomUUID()}`),
+  destroys: true,
+});
 
-describe('a key in a KV engine of version 2', () => {
-  it('is made, rotated and listed, and every version opens what it wrapped', async () => {
-    const reference = `vault:${versioned}/${randomUUID()}#key`;
-    using admin = await open(reference);
-    await assert.rejects(admin.list(), { kind: 'key', message: /there is no key/ });
-    const first = await admin.generate();
-    assert.deepEqual([first.version, first.state, first.keyId], ['1', 'active', await keyIdOf(reference)]);
-    assertRecent(first);
-    await assert.rejects(admin.generate(), { kind: 'conflict', message: /there is a key in vault:/ });
-    const second = await admin.rotate();
-    assert.equal(second.version, '2');
-    assert.notEqual(second.keyId, first.keyId);
-    assert.equal(await keyIdOf(reference), second.keyId);
-    assert.equal(await keyIdOf(`${reference}@1`), first.keyId);
-    const listed = await admin.list();
-    assert.deepEqual(statesOf(listed), ['1 retired', '2 active']);
-    assert.deepEqual(
-      listed.map(({ keyId }) => keyId),
-      [first.keyId, second.keyId],
-    );
-    listed.forEach(assertRecent);
-  });
+testKeyAdmin('Vault transit', {
+  env: vaultEnvironment,
+  newReference: async () => await Promise.resolve(`vault-transit:${transit}/${randomUUID()}`),
+  destroys: true,
+});
 
-  it('is destroyed by version, and the version says so', async () => {
-    const reference = `vault:${versioned}/${randomUUID()}#key`;
-    using admin = await open(reference);
-    const first = await admin.generate();
-    await assert.rejects(admin.destroy({ ...first, version: '7' }), { kind: 'key', message: /has no version 7/ });
-    const second = await admin.rotate();
-    await assert.rejects(admin.destroy(second), { kind: 'conflict', message: /version 2 of .* is the active one/ });
-    await admin.destroy(first);
-    assert.deepEqual(statesOf(await admin.list()), ['1 destroyed', '2 active']);
-    await assert.rejects(keyIdOf(`${reference}@1`), { kind: 'key', message: /version 1 is destroyed/ });
-    assert.equal(await keyIdOf(reference), second.keyId);
-  });
-
-  it('leaves its neighbours as they are, and what is older with them whole', async () => {
-    const path = randomUUID();
-    await administer(['POST', `${versioned}/data/${path}`], { data: { password: 'kept', port: 5432 } });
-    using admin = await open(`vault:${versioned}/${path}#key`);
-    await admin.generate();
-    const second = await admin.rotate();
-    const { key, ...others } = await dataOf(path);
-    assert.deepEqual(others, { password: 'kept', port: 5432 });
-    assert.equal(Buffer.from(String(key), 'base64').byteLength, 32);
-    const [first] = await admin.list();
-    assert.deepEqual([first?.version, second.version], ['2', '3']);
-    assert.ok(first !== undefined);
-    await assert.rejects(admin.destroy(first), { kind: 'usage', message: /may hold more than this key/ });
-    assert.deepEqual(statesOf(await admin.list()), ['2 retired', '3 active']);
-  });
-
-  it('needs no field where it is alone', async () => {
-    const path = randomUUID();
-    using admin = await open(`vault:${versioned}/${path}`);
+describe('a key in a Vault secret', () => {
+  it('has neighbours, which stay, in a secret that is there already', async () => {
+    await put('shared', { user: 'x', more: { deep: [1, null] } });
+    using admin = await open(`vault:${kv}/shared#key`);
+    await assert.rejects(admin.rotate(), { kind: 'key', message: /has no field "key"/ });
     const made = await admin.generate();
-    assert.equal(await keyIdOf(`vault:${versioned}/${path}`), made.keyId);
-    const { keyId } = await admin.rotate();
-    assert.equal(await keyIdOf(`vault:${versioned}/${path}#key`), keyId);
+    await admin.rotate();
+    const fields: unknown = JSON.parse(JSON.stringify((await administer(['GET', `${kv}/data/shared`]))['data']));
+    assert.partialDeepStrictEqual(fields, { user: 'x', more: { deep: [1, null] } });
+    await assert.rejects(admin.destroy(made), { kind: 'usage', message: /may hold more than this key$/ });
+    assert.equal((await admin.list()).length, 2);
   });
 
-  it('is not lost when two rotate at once: one of them fails, or both versions are kept', async () => {
-    const reference = `vault:${versioned}/${randomUUID()}#key`;
-    using admin = await open(reference);
-    using other = await open(reference);
-    await admin.generate();
-    const outcomes = await Promise.allSettled([admin.rotate(), other.rotate()]);
-    const made = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.keyId] : []));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') assert.equal(outcome.reason.kind, 'conflict');
-    assert.ok(made.length > 0);
-    const ids = (await admin.list()).map(({ keyId }) => keyId);
-    assert.equal(ids.length, made.length + 1);
-    for (const keyId of made) assert.ok(ids.includes(keyId));
+  it('takes the only field there is when the reference names none, whatever its name', async () => {
+    await put('lone', { material: Buffer.alloc(32, 7).toString('base64') });
+    using admin = await open(`vault:${kv}/lone`);
+    await admin.rotate();
+    assert.equal(await textOf(`vault:${kv}/lone`), await textOf(`vault:${kv}/lone#material`));
+    await put('two', { a: '1', b: '2' });
+    using two = await open(`vault:${kv}/two`);
+    await assert.rejects(two.rotate(), { kind: 'key', message: /has 2 fields/ });
   });
 
-  it('is refused by check-and-set when it was changed since it was read', async () => {
-    const path = randomUUID();
-    const reference = `vault:${versioned}/${path}#key`;
-    using first = await open(reference);
-    using second = await open(reference);
-    // Both see nothing there.
-    const outcomes = await Promise.allSettled([first.generate(), second.generate()]);
-    const failures = outcomes.filter((outcome) => outcome.status === 'rejected');
-    assert.deepEqual(
-      failures.map(({ reason }) => (reason as { kind: string }).kind),
-      ['conflict'],
-    );
-    assert.equal((await first.list()).length, 1);
+  it('does not take the place of a password, nor round the number beside it', async () => {
+    await put('password', { password: 'hunter2', big: 1 });
+    using password = await open(`vault:${kv}/password#password`);
+    await assert.rejects(password.rotate(), { kind: 'key', message: /an AES-256 key is 32 bytes/ });
+    await administer(['POST', `${kv}/data/big`], { data: { big: 2 ** 60 } });
+    using beside = await open(`vault:${kv}/big#key`);
+    await assert.rejects(beside.generate(), { kind: 'usage', message: /a number that would be rounded$/ });
+    assert.equal(await textOf(`vault:${kv}/password#password`), 'hunter2');
   });
 
-  it('is not replaced where something else is', async () => {
-    const path = randomUUID();
-    await administer(['POST', `${versioned}/data/${path}`], { data: { password: 'hunter2' } });
-    using admin = await open(`vault:${versioned}/${path}#password`);
-    await assert.rejects(admin.rotate(), { kind: 'key' });
-    assert.deepEqual(await dataOf(path), { password: 'hunter2' });
-  });
-
-  it('needs the rights that the documentation lists, and says which are missing', async () => {
-    const path = randomUUID();
-    const reference = `vault:${versioned}/${path}#key`;
-    const data = `${versioned}/data/${path}`;
-    const writing = await makeToken({ [data]: ['read', 'create', 'update'] });
-    using writer = await open(reference, { VAULT_TOKEN: writing });
-    await writer.generate();
-    await writer.rotate();
-    await assert.rejects(writer.list(), { kind: 'key', message: /permission denied on ".*metadata/ });
-    const reading = await makeToken({ [data]: ['read'], [`${versioned}/metadata/${path}`]: ['read'] });
-    using reader = await open(reference, { VAULT_TOKEN: reading });
-    const versions = await reader.list();
-    assert.equal(versions.length, 2);
-    await assert.rejects(reader.rotate(), { kind: 'key', message: /permission denied on ".*data/ });
-    const [oldest] = versions;
-    assert.ok(oldest !== undefined);
-    await assert.rejects(reader.destroy(oldest), { kind: 'key', message: /permission denied on ".*destroy/ });
-    const destroying = await makeToken({
-      [data]: ['read'],
-      [`${versioned}/metadata/${path}`]: ['read'],
-      [`${versioned}/destroy/${path}`]: ['update'],
-    });
-    using destroyer = await open(reference, { VAULT_TOKEN: destroying });
-    await destroyer.destroy(oldest);
-  });
-});
-
-describe('a key in a KV engine of version 1', () => {
-  it('can be listed, and is not changed', async () => {
-    const path = randomUUID();
-    await administer(['POST', `${plain}/${path}`], { key: randomBytes(32).toString('base64') });
-    using admin = await open(`vault:${plain}/${path}#key`);
-    const [key, ...more] = await admin.list();
-    assert.deepEqual([key?.state, key?.version, more.length], ['active', undefined, 0]);
-    await assert.rejects(admin.rotate(), { kind: 'usage', hint: /enable-versioning/ });
-  });
-});
-
-describe('a key of the transit engine', () => {
-  async function makeWrapper(reference: string) {
-    const parsed = parseKeyReference(reference);
-    assert.ok(!isSecret(parsed));
-    return await openKeyWrapper(parsed, { env: vaultEnvironment() });
-  }
-
-  it('is made, rotated, listed and trimmed, and opens what its versions wrapped while they last', async () => {
-    const reference = `vault-transit:${transit}/${randomUUID()}`;
-    using admin = await open(reference);
-    await assert.rejects(admin.list(), { kind: 'key', message: /there is no such key/ });
-    await assert.rejects(admin.rotate(), { kind: 'key', message: /there is no such key/ });
+  it('is not rotated when Vault would then forget a version', async () => {
+    using admin = await open(`vault:${kv}/few#key`);
     const first = await admin.generate();
-    assert.deepEqual([first.version, first.state], ['1', 'active']);
-    assertRecent(first);
-    await assert.rejects(admin.generate(), { kind: 'conflict' });
-
-    using wrapper = await makeWrapper(reference);
-    assertRecent({ ...first, createdAt: (await wrapper.createdAt?.()) ?? null });
-    using dataKey = newDataKey();
-    const wrapped = await wrapper.wrap(dataKey, someBackup);
-    assert.equal(wrapped.provider === 'vault-transit' ? wrapped.keyId : '', first.keyId);
-    assert.equal((await admin.rotate()).version, '2');
-    assert.equal((await admin.rotate()).version, '3');
-    assert.deepEqual(statesOf(await admin.list()), ['1 retired', '2 retired', '3 active']);
-    using opened = await wrapper.unwrap(wrapped, someBackup);
-    assert.deepEqual(opened?.reveal(), dataKey.reveal());
-
-    const [, second, third] = await admin.list();
-    assert.ok(second !== undefined && third !== undefined);
-    await assert.rejects(admin.destroy(second), { kind: 'usage', hint: /Destroy 1 first/ });
-    await assert.rejects(admin.destroy(third), { kind: 'conflict' });
+    await administer(['POST', `${kv}/metadata/few`], { max_versions: 2 });
+    await admin.rotate();
+    await assert.rejects(admin.rotate(), {
+      kind: 'config',
+      message: /Vault keeps 2 and would lose version 1$/,
+      hint: /max_versions/,
+    });
     await admin.destroy(first);
-    assert.deepEqual(statesOf(await admin.list()), ['2 retired', '3 active']);
-    await assert.rejects(wrapper.unwrap(wrapped, someBackup), { kind: 'key', message: /version 1/ });
-    await admin.destroy(second);
-    await assert.rejects(admin.destroy(third), { kind: 'usage', message: /is all that/ });
+    await admin.rotate();
   });
 
-  it('tells disabled versions, and one that nobody may look at', async () => {
-    const name = randomUUID();
-    const reference = `vault-transit:${transit}/${name}`;
-    using admin = await open(reference);
+  it('keeps ten versions when nobody has said how many', async () => {
+    using admin = await open(`vault:${kv}/ten#key`);
+    await admin.generate();
+    for (let count = 1; count < 10; count += 1) await admin.rotate();
+    await assert.rejects(admin.rotate(), { kind: 'config', message: /Vault keeps 10 and would lose version 1$/ });
+    assert.equal((await admin.list()).length, 10);
+  });
+
+  it('is disabled in a version that was deleted, and is not made over one', async () => {
+    using admin = await open(`vault:${kv}/deleted#key`);
     await admin.generate();
     await admin.rotate();
-    await administer(['POST', `${transit}/keys/${name}/config`], { min_decryption_version: 2 });
-    assert.deepEqual(statesOf(await admin.list()), ['1 disabled', '2 active']);
-    using blind = await open(reference, {
-      VAULT_TOKEN: await makeToken({ [`${transit}/encrypt/${name}`]: ['update'] }),
+    await administer(['POST', `${kv}/delete/deleted`], { versions: [2] });
+    assert.deepEqual(
+      (await admin.list()).map(({ state, keyId }) => [state, keyId === null]),
+      [
+        ['retired', false],
+        ['disabled', true],
+      ],
+    );
+    await assert.rejects(admin.generate(), { kind: 'conflict', hint: /^Undelete/ });
+    await assert.rejects(admin.rotate(), { kind: 'key' });
+  });
+
+  it('cannot be rotated in an engine without versions', async () => {
+    const plain = await mount('kv');
+    using admin = await open(`vault:${plain}/a#key`);
+    for (const call of [
+      async () => await admin.generate(),
+      async () => await admin.rotate(),
+      async () => await admin.list(),
+    ]) {
+      await assert.rejects(call(), { kind: 'usage', message: /version 1, which keeps no versions$/ });
+    }
+  });
+
+  it('says which right is missing', async () => {
+    const path = `${kv}/data/rights`;
+    using owner = await open(`vault:${kv}/rights#key`);
+    const made = await owner.generate();
+    await owner.rotate();
+    const reader = await makeToken({ [path]: ['read'] });
+    using admin = await open(`vault:${kv}/rights#key`, { VAULT_TOKEN: reader });
+    const denied = (where: string) => ({
+      kind: 'key',
+      message: new RegExp(`permission denied on "${kv}/${where}/rights"`),
     });
-    await assert.rejects(blind.list(), { kind: 'key', message: /permission denied/ });
-    await assert.rejects(blind.rotate(), { kind: 'key', message: /permission denied/ });
+    await assert.rejects(admin.list(), denied('metadata'));
+    const lister = await makeToken({
+      [path]: ['read'],
+      [`${kv}/metadata/rights`]: ['read'],
+      [`${kv}/config`]: ['read'],
+    });
+    using other = await open(`vault:${kv}/rights#key`, { VAULT_TOKEN: lister });
+    assert.equal((await other.list()).length, 2);
+    await assert.rejects(other.rotate(), denied('data'));
+    await assert.rejects(other.destroy(made), denied('destroy'));
+    const full = await makeToken({
+      [path]: ['read', 'update'],
+      [`${kv}/metadata/rights`]: ['read'],
+      [`${kv}/config`]: ['read'],
+      [`${kv}/destroy/rights`]: ['update'],
+    });
+    using all = await open(`vault:${kv}/rights#key`, { VAULT_TOKEN: full });
+    await all.rotate();
+    await all.destroy(made);
+  });
+
+  it('needs create and read to be made', async () => {
+    const token = await makeToken({ [`${kv}/data/fresh`]: ['create', 'read'] });
+    using admin = await open(`vault:${kv}/fresh#key`, { VAULT_TOKEN: token });
+    await admin.generate();
+    await assert.rejects(admin.generate(), { kind: 'conflict' });
+  });
+
+  it('is made and rotated once, though the answer was lost', async () => {
+    await using proxy = await FaultProxy.start(Number(new URL(server.address).port));
+    const text = `vault:${kv}/lost#key`;
+    using admin = await open(text, { VAULT_ADDR: proxy.endpoint });
+    for (const change of [async () => await admin.generate(), async () => await admin.rotate()]) {
+      proxy.inject(/^POST .*data\/lost/, { kind: 'reset', direction: 'down', afterBytes: 0 });
+      const made = await change();
+      const listed = await admin.list();
+      assert.deepEqual(listed.at(-1), made);
+    }
+    assert.equal(proxy.happenedFaults, 2);
+    assert.equal((await admin.list()).length, 2);
+  });
+
+  it('is not rotated over what somebody else has written meanwhile', async () => {
+    await using proxy = await FaultProxy.start(Number(new URL(server.address).port));
+    using owner = await open(`vault:${kv}/raced#key`);
+    const { keyId } = await owner.generate();
+    const key = await textOf(`vault:${kv}/raced#key`);
+    using admin = await open(`vault:${kv}/raced#key`, { VAULT_ADDR: proxy.endpoint });
+    // The second try of the write comes after what is written here.
+    proxy.inject(/^POST .*data\/raced/, refusal('503 Service Unavailable', { 'Retry-After': '1' }));
+    const rotation = assert.rejects(admin.rotate(), { kind: 'conflict', message: /it was changed already$/ });
+    await waitUntil(() => proxy.happenedFaults === 1, 'the write is put off');
+    await put('raced', { key, user: 'new' });
+    await rotation;
+    assert.equal(await textOf(`vault:${kv}/raced#user`), 'new');
+    assert.deepEqual(new Set((await owner.list()).map((version) => version.keyId)), new Set([keyId]));
+  });
+
+  it('says when it was made to whoever reads it', async () => {
+    using admin = await open(`vault:${kv}/age#key`);
+    const { createdAt } = await admin.generate();
+    const read = await readSecret(parseSecretReference(`vault:${kv}/age#key`), { env: vaultEnvironment() });
+    assert.deepEqual(read.createdAt, createdAt);
   });
 });
 
-describe('what leaves a version', () => {
-  it('is no secret in an error', async () => {
-    const path = randomUUID();
-    const value = Secret.fromText('not-a-key-but-a-password').revealText();
-    await administer(['POST', `${versioned}/data/${path}`], { data: { key: value } });
-    using admin = await open(`vault:${versioned}/${path}#key`);
-    await assert.rejects(admin.rotate(), (error: Error) => !`${error.message}${error.stack ?? ''}`.includes(value));
+describe('a key of Vault transit', () => {
+  async function ageOf(text: string, variables: Environment = {}): Promise<Date | null | undefined> {
+    const reference = parseKeyReference(text);
+    assert.ok(!isSecret(reference));
+    using wrapper = await openKeyWrapper(reference, { env: vaultEnvironment(variables) });
+    return await wrapper.createdAt?.();
+  }
+
+  it('loses its versions from the oldest on, and never the last', async () => {
+    const text = `vault-transit:${transit}/trimmed`;
+    using admin = await open(text);
+    const first = await admin.generate();
+    const second = await admin.rotate();
+    const third = await admin.rotate();
+    await assert.rejects(admin.destroy(second), { kind: 'usage', message: /would destroy the older ones: 1$/ });
+    await admin.destroy(first);
+    await assert.rejects(admin.destroy(first), { kind: 'key', message: /is destroyed already$/ });
+    await admin.destroy(second);
+    await assert.rejects(admin.destroy(third), { kind: 'usage', message: /all that is left/ });
+    assert.deepEqual(
+      (await admin.list()).map(({ state }) => state),
+      ['destroyed', 'destroyed', 'active'],
+    );
+  });
+
+  it('is disabled in versions that may not decrypt', async () => {
+    using admin = await open(`vault-transit:${transit}/raised`);
+    await admin.generate();
+    await admin.rotate();
+    await administer(['POST', `${transit}/keys/raised/config`], { min_decryption_version: 2 });
+    assert.deepEqual(
+      (await admin.list()).map(({ state }) => state),
+      ['disabled', 'active'],
+    );
+  });
+
+  it('is as old as the version that wraps, where the token may ask', async () => {
+    const text = `vault-transit:${transit}/age`;
+    assert.equal(await ageOf(text), null);
+    using admin = await open(text);
+    const { createdAt } = await admin.generate();
+    assert.deepEqual(await ageOf(text), createdAt);
+    assert.equal(await ageOf(text, { VAULT_TOKEN: await makeToken({ [`${transit}/decrypt/age`]: ['update'] }) }), null);
+  });
+
+  it('is left alone when it is of another type', async () => {
+    await administer(['POST', `${transit}/keys/signing`], { type: 'ed25519' });
+    using admin = await open(`vault-transit:${transit}/signing`);
+    for (const call of [
+      async () => await admin.generate(),
+      async () => await admin.rotate(),
+      async () => await admin.list(),
+    ]) {
+      await assert.rejects(call(), { kind: 'config', message: /it is a key of type ed25519$/ });
+    }
+  });
+
+  it('says which right is missing', async () => {
+    const text = `vault-transit:${transit}/rights`;
+    using owner = await open(text);
+    const made = await owner.generate();
+    await owner.rotate();
+    const maker = await makeToken({ [`${transit}/keys/made`]: ['read', 'create', 'update'] });
+    using making = await open(`vault-transit:${transit}/made`, { VAULT_TOKEN: maker });
+    await making.generate();
+    const token = await makeToken({ [`${transit}/keys/rights`]: ['read'] });
+    using admin = await open(text, { VAULT_TOKEN: token });
+    assert.equal((await admin.list()).length, 2);
+    const denied = (what: string) => ({
+      kind: 'key',
+      message: new RegExp(`permission denied on "${transit}/keys/rights/${what}"`),
+    });
+    await assert.rejects(admin.rotate(), denied('rotate'));
+    await assert.rejects(admin.destroy(made), denied('config'));
+    assert.equal((await owner.list())[0]?.state, 'retired');
   });
 });
