@@ -1,6 +1,7 @@
 import type {
   BenchReport,
   CandidateResult,
+  KeysResult,
   Measured,
   MemoryResult,
   StartupResult,
@@ -23,6 +24,7 @@ export function toMarkdown(report: BenchReport): string {
     report.memory === undefined ? '' : memorySection(report.memory),
     report.startup === undefined ? '' : startupSection(report.startup),
     report.storage === undefined ? '' : storageSection(report.storage),
+    report.keys === undefined ? '' : keysSection(report.keys),
   ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
@@ -132,6 +134,24 @@ const storageTitles: Readonly<Record<StorageName, string>> = {
   'restore near': 'restore from S3, near',
   'restore far': 'restore from S3, far',
 };
+
+function keysSection({ result }: Measured<readonly KeysResult[]>): string {
+  const rows = result.map(({ place, backups, ...of }) => [
+    `${backups} in ${place === 'folder' ? 'a folder' : 'S3'}`,
+    `${seconds(of.verifyMs)} s`,
+    `${Math.round(of.verifyPeakBytes / 1e6)} MB`,
+    `${seconds(of.rewrapMs)} s`,
+    `${Math.round(of.rewrapPeakBytes / 1e6)} MB`,
+    of.mostInFlight === null ? '' : String(of.mostInFlight),
+    String(of.mostFetchesOfAKey),
+  ]);
+  const header = ['backups', 'verify', 'memory', 'rewrap', 'memory', 'requests at once', 'fetches per key'];
+  return `## Keys
+
+\`keys verify\` and \`keys rewrap --yes\` of small AES-256 backups, with keys that a command gives and with the audit log on.
+
+${table(header, rows)}`;
+}
 
 function uploadSection({ result }: Measured<UploadResult>): string {
   const { objectBytes, parts, largestPartBytes, wallMs, peakMemoryBytes } = result;

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 
 export interface BenchOptions {
   /** What to measure; the default is `throughput` and `startup`. */
-  readonly parts: readonly ('throughput' | 'memory' | 'startup' | 'storage' | 'upload')[];
+  readonly parts: readonly ('throughput' | 'memory' | 'startup' | 'storage' | 'upload' | 'keys')[];
   /** Size of the dump in MB (10^6 bytes), about. */
   readonly megabytes: number;
   /** Sizes that `--memory` compares. */
@@ -24,9 +24,10 @@ export const usage = `usage: npm run bench -- [options]
   --size 2GB            bytes of the dump (pg_dump -Fc -Z0), about; MB or GB
   --repeat 5            rounds; every candidate runs once per round, medians count
   --only PATTERN        only candidates whose "create NAME" or "restore NAME" matches, e.g. "create (limit|aes|openpgp)"
-  --throughput, --memory, --startup, --storage, --upload
+  --throughput, --memory, --startup, --storage, --upload, --keys
                         only these parts; --memory compares two sizes; --storage needs an S3 server in
                         LIBRELOG_TEST_S3_ENDPOINT (see test/servers); --upload stores one large object in a double of S3;
+                        --keys wraps 1,000 backups anew, in a folder and on the S3 server where one is named;
                         without any: throughput and start-up
   --memory-sizes 1GB,8GB
   --upload-size 80GB
@@ -46,6 +47,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       'memory-sizes': { type: 'string', default: '1GB,8GB' },
       startup: { type: 'boolean', default: false },
       storage: { type: 'boolean', default: false },
+      keys: { type: 'boolean', default: false },
       upload: { type: 'boolean', default: false },
       'upload-size': { type: 'string', default: '80GB' },
       throughput: { type: 'boolean', default: false },
@@ -53,7 +55,9 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       output: { type: 'string', default: join(import.meta.dirname, '..', 'docs') },
     },
   });
-  const chosen = (['throughput', 'memory', 'startup', 'storage', 'upload'] as const).filter((part) => values[part]);
+  const chosen = (['throughput', 'memory', 'startup', 'storage', 'upload', 'keys'] as const).filter(
+    (part) => values[part],
+  );
   const [small = '', large = ''] = values['memory-sizes'].split(',');
   return {
     parts: chosen.length === 0 ? ['throughput', 'startup'] : chosen,

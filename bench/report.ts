@@ -59,6 +59,20 @@ export interface UploadResult {
   readonly uploadMemoryBytes: number;
 }
 
+/** `keys verify` and `keys rewrap` of many backups. */
+export interface KeysResult {
+  readonly place: 'folder' | 's3';
+  readonly backups: number;
+  readonly verifyMs: number;
+  readonly rewrapMs: number;
+  readonly verifyPeakBytes: number;
+  readonly rewrapPeakBytes: number;
+  /** Requests to the store under way at once; `null` where there are none to be counted. */
+  readonly mostInFlight: number | null;
+  /** How often one command asked for one key, at most. */
+  readonly mostFetchesOfAKey: number;
+}
+
 /** One part of the report, with where and when it was measured: the parts may come from different runs. */
 export interface Measured<Result> {
   readonly measuredAt: string;
@@ -72,6 +86,7 @@ export interface BenchReport {
   readonly startup?: Measured<readonly StartupResult[]>;
   readonly storage?: Measured<readonly StorageResult[]>;
   readonly upload?: Measured<UploadResult>;
+  readonly keys?: Measured<readonly KeysResult[]>;
 }
 
 const jsonName = 'benchmarks.json';

@@ -1,3 +1,4 @@
+import { measureKeys } from './keys.ts';
 import { describeMachine } from './machine.ts';
 import { toMarkdown } from './markdown.ts';
 import { measureMemory } from './memory.ts';
@@ -34,6 +35,7 @@ async function measureParts(bench: Workbench, options: BenchOptions): Promise<Be
     ...(has('throughput') ? { throughput: measured(await measureThroughput(bench, options)) } : {}),
     ...(has('storage') ? { storage: measured(await measureStorage(bench, options)) } : {}),
     ...(has('upload') ? { upload: measured(await measureUpload(bench, options)) } : {}),
+    ...(has('keys') ? { keys: measured(await measureKeys(bench)) } : {}),
     ...(has('memory') ? { memory: measured(await measureMemory(bench, options)) } : {}),
   };
 }

@@ -1,5 +1,5 @@
 import type { CandidateName } from './candidates.ts';
-import type { BenchReport, CandidateResult, MemoryResult } from './report.ts';
+import type { BenchReport, CandidateResult, KeysResult, MemoryResult } from './report.ts';
 import { latencyMs, type StorageName } from './storage.ts';
 
 /** What the project promises, next to what was measured. */
@@ -16,6 +16,9 @@ const maxMemoryBytes = 300e6;
 const maxMemoryGrowth = 0.1;
 /** Amazon S3's limit. */
 const maxParts = 10_000;
+const maxRewrapMs = 60_000;
+const maxKeysGrowthBytes = 50e6;
+const maxRequests = 8;
 const maxS3Ratio = 1.3;
 const minShareOfThroughput = 0.9;
 const startupTargets = { '--version': 60, '--help': 60, list: 150 } as const;
@@ -40,6 +43,7 @@ export function checkTargets(report: BenchReport): Target[] {
     ...checkStartup(report),
     ...checkStorage(report),
     ...checkUpload(report),
+    ...checkKeys(report),
   ];
 }
 
@@ -120,6 +124,41 @@ function checkStorage(report: BenchReport): Target[] {
   const promise = `create to S3 on the same machine takes at most ${maxS3Ratio} × create to a folder`;
   const toS3 = { promise, measured: s3.toFixed(2), isReached: s3 <= maxS3Ratio };
   return [toS3, share('create'), share('restore')];
+}
+
+function checkKeys(report: BenchReport): Target[] {
+  const results = report.keys?.result ?? [];
+  return Array.from(Map.groupBy(results, ({ place }) => place).values()).flatMap(checkKeysOf);
+}
+
+/** Of one place, the few backups first. */
+function checkKeysOf([few, many]: readonly KeysResult[]): Target[] {
+  if (few === undefined || many === undefined) return [];
+  const what = `${many.backups} backups ${many.place === 's3' ? 'in S3' : 'in a folder'}`;
+  const growthBytes = Math.max(many.verifyPeakBytes - few.verifyPeakBytes, many.rewrapPeakBytes - few.rewrapPeakBytes);
+  const { rewrapMs, mostInFlight, mostFetchesOfAKey: fetches } = many;
+  return [
+    {
+      promise: `rewrap of ${what} takes at most ${maxRewrapMs / 1000} s`,
+      measured: `${(rewrapMs / 1000).toFixed(1)} s`,
+      isReached: rewrapMs <= maxRewrapMs,
+    },
+    {
+      promise: `verify and rewrap of ${what} take at most ${maxKeysGrowthBytes / 1e6} MB more than those of ${few.backups}`,
+      measured: `${Math.round(growthBytes / 1e6)} MB`,
+      isReached: growthBytes <= maxKeysGrowthBytes,
+    },
+    { promise: `one fetch per key for ${what}`, measured: String(fetches), isReached: fetches === 1 },
+    ...(mostInFlight === null
+      ? []
+      : [
+          {
+            promise: `at most ${maxRequests} requests at once for ${what}`,
+            measured: String(mostInFlight),
+            isReached: mostInFlight <= maxRequests,
+          },
+        ]),
+  ];
 }
 
 function checkUpload(report: BenchReport): Target[] {

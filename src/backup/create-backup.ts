@@ -18,6 +18,7 @@ import { openSession } from '../postgres/session.ts';
 import type { ObjectStore, StoredObject } from '../storage/object-store.ts';
 import { audited, type AuditSubject } from './audited.ts';
 import { Destinations, type FailedDestination } from './destinations.ts';
+import { checkAge, type RotationPolicy } from './key-age.ts';
 import { prepareEncryption, type BackupEncryption, type EncryptionRequest } from './open-encryption.ts';
 import { planBackup, type BackupPlan } from './plan-backup.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
@@ -33,6 +34,8 @@ export interface CreateRequest {
   readonly dump: DumpRequest;
   readonly compression: Compression;
   readonly encryption: EncryptionRequest;
+  /** How old the keys may be that encrypt. */
+  readonly rotation: RotationPolicy;
   /** Where to look for pg_dump instead of everywhere. */
   readonly binDir?: string | undefined;
   /** Fails the backup when pg_dump gives no byte for so long. */
@@ -66,8 +69,8 @@ export interface BackupCopy {
 /**
  * Backs up one database. The backup exists from the moment its manifest is committed, which happens only after pg_dump
  * exited 0, every byte went through every stage and every store confirmed the object; on any failure before that nothing
- * is left. Errors: `key`, `config`, `postgres`, `conflict` (another create of this label is running), `storage` and its
- * kin, `interrupted`, `terminated`.
+ * is left. Errors: `key`, `config`, `postgres`, `conflict` (another create of this label is running), `policy` (a key is
+ * overdue for rotation), `storage` and its kin, `interrupted`, `terminated`.
  */
 export async function createBackup(request: CreateRequest, context: UseCaseContext): Promise<CreatedBackup | DryRun> {
   if (request.isDryRun) return await runCreate(request, context, {});
@@ -90,6 +93,7 @@ async function runCreate(
   const plan = planBackup({ ...request, server, startedAt, cipherExtension: prepared.extension });
   subject.backup = { id: plan.id, label: plan.label, store };
   using encryption = await prepared.begin({ backupId: plan.id, label: plan.label });
+  for (const key of encryption.keys) checkAge(key, request.rotation, context);
   if (request.isDryRun) return { plan, tool, server };
 
   await using lock = await acquireLabelLock(session, plan.label);

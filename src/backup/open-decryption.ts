@@ -46,7 +46,7 @@ export async function openDecryption(
     await checkSignature(manifest, request, context);
     return await openOpenPgp(request, context);
   }
-  if (request.requireSignature === true) throw notSigned(manifest, 'AES-256 backups are sealed with their own key');
+  refuseUnsigned(manifest, request);
   const { unwrapDataKey } = await import('../crypto/data-key.ts');
   const { createAesDecrypter } = await import('../crypto/aes-container.ts');
   using unlockers = await readUnlockers(request, context);
@@ -71,6 +71,11 @@ export async function openOpenPgpDecryption(
 ): Promise<BackupDecryption> {
   refuseWithoutManifest(request);
   return await openOpenPgp(request, context);
+}
+
+/** AES-256 backups have no signature: fails with `integrity` where one is required. */
+export function refuseUnsigned(manifest: Manifest, request: DecryptionRequest): void {
+  if (request.requireSignature === true) throw notSigned(manifest, 'AES-256 backups are sealed with their own key');
 }
 
 /** A signature that is required cannot be had of a file that has no manifest: fails with `usage`. */
@@ -131,7 +136,8 @@ async function openByOurselves(request: DecryptionRequest, context: UseCaseConte
   };
 }
 
-async function checkMac(manifest: Manifest, dataKey: Secret): Promise<void> {
+/** Fails with `integrity` unless a holder of the data key has sealed the manifest as it is. */
+export async function checkMac(manifest: Manifest, dataKey: Secret): Promise<void> {
   const { isManifestMac } = await import('../crypto/manifest-mac.ts');
   const { seal } = manifest;
   if (seal?.method === 'hmac-sha-256' && isManifestMac(dataKey, canonicalManifestBytes(manifest), seal.value)) return;
@@ -144,7 +150,11 @@ async function checkMac(manifest: Manifest, dataKey: Secret): Promise<void> {
  * Without signers nobody's signature is demanded, unless one is required: the store's access rights are then all that
  * vouches for the backup.
  */
-async function checkSignature(manifest: Manifest, request: DecryptionRequest, context: UseCaseContext): Promise<void> {
+export async function checkSignature(
+  manifest: Manifest,
+  request: DecryptionRequest,
+  context: UseCaseContext,
+): Promise<void> {
   const { seal } = manifest;
   if (request.signers === undefined || request.signers.length === 0) {
     if (request.requireSignature === true) {

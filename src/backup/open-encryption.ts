@@ -52,6 +52,8 @@ export interface PreparedEncryption extends Disposable {
 /** Everything needed to encrypt and seal one backup, as long as what prepared it lives. Dispose wipes its data key. */
 export interface BackupEncryption extends Disposable {
   readonly encrypter: Encrypter<EncryptionDescription>;
+  /** What encrypts, and since when. */
+  readonly keys: readonly { readonly name: string; readonly createdAt: Date | null }[];
   seal(manifest: UnsealedManifest): Promise<Seal | null>;
 }
 
@@ -99,7 +101,12 @@ async function beginAes({ wrappers, compression, backup }: AesBeginning): Promis
   const { macManifest } = await import('../crypto/manifest-mac.ts');
   const dataKey = createDataKey();
   const wrappedKeys = await wrapDataKey(dataKey, wrappers, backup);
+  const keys = (wrappers.keys ?? []).map(async (key) => ({
+    name: key.name,
+    createdAt: (await key.createdAt?.()) ?? null,
+  }));
   return {
+    keys: await Promise.all(keys),
     encrypter: createAesEncrypter({ dataKey, wrappedKeys, compression, label: backup.label }),
     seal: async (manifest) => ({
       method: 'hmac-sha-256',
@@ -121,8 +128,10 @@ async function prepareOpenPgp(request: OpenPgpRequest, context: UseCaseContext):
   const signing = await readSigningKey(request, context);
   using passphrase = request.passphrase === undefined ? null : await readPassphraseOf(request.passphrase, context);
   const encrypter = await openOpenPgpEncrypter({ ...recipients, ...(passphrase && { passphrase }) });
+  const certificates = [...recipients.recipients, ...recipients.hiddenRecipients];
   const encryption: BackupEncryption = {
     encrypter,
+    keys: certificates.map(({ fingerprint, createdAt }) => ({ name: fingerprint, createdAt })),
     seal: async (manifest) => (signing === null ? null : await sign(manifest, signing)),
     [Symbol.dispose]: () => {},
   };

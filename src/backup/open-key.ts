@@ -1,4 +1,5 @@
 import { BackupError } from '../core/backup-error.ts';
+import { identifyKey } from '../core/key-identity.ts';
 import type { KeyWrapper } from '../core/key-wrapper.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
 import { createRawKey } from '../crypto/raw-key.ts';
@@ -31,21 +32,22 @@ function recordUses(key: KeyWrapper, context: UseCaseContext): KeyWrapper {
         subject.backup = { id: backup.backupId, label: backup.label };
         subject.key = { source: key.name, purpose: 'wrap' };
         const wrapped = await key.wrap(dataKey, backup);
-        subject.key = { ...subject.key, ...identify(wrapped) };
+        subject.key = { ...subject.key, ...toSubject(wrapped) };
         return wrapped;
       }),
     unwrap: async (wrapped, backup) =>
       await audited({ action: 'key-access', context, isEvent: (dataKey) => dataKey !== null }, async (subject) => {
         subject.backup = { id: backup.backupId, label: backup.label };
-        subject.key = { source: key.name, purpose: 'unwrap', ...identify(wrapped) };
+        subject.key = { source: key.name, purpose: 'unwrap', ...toSubject(wrapped) };
         return await key.unwrap(wrapped, backup);
       }),
     [Symbol.dispose]: () => key[Symbol.dispose](),
   };
 }
 
-function identify(wrapped: WrappedKey): { readonly id?: string; readonly version?: string | undefined } {
-  return wrapped.provider === 'passphrase' ? {} : { id: wrapped.keyId, version: wrapped.keyVersion };
+function toSubject(wrapped: WrappedKey): { readonly id: string | undefined; readonly version: string | undefined } {
+  const { keyId, keyVersion } = identifyKey(wrapped);
+  return { id: keyId, version: keyVersion };
 }
 
 /**
@@ -62,6 +64,13 @@ function createSecretKey(reference: SecretReference, context: UseCaseContext): K
   };
   return {
     name: reference.text,
+    createdAt: async () => {
+      try {
+        return (await read()).activeSince;
+      } catch {
+        return null;
+      }
+    },
     wrap: async (dataKey, backup) => {
       const { keyring, isKeyring, version } = await read();
       const { secret, id } = findActiveKey(keyring);

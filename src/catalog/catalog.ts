@@ -1,5 +1,6 @@
 import { BackupError } from '../core/backup-error.ts';
 import { collect, streamOf, type ByteStream } from '../core/byte-stream.ts';
+import { manifestName, revisionOf } from '../core/manifest-name.ts';
 import { isBackupId } from './backup-id.ts';
 import { parseManifest, type Manifest } from './manifest.ts';
 
@@ -12,11 +13,22 @@ export interface CatalogStore {
   delete(keys: readonly string[], options?: { signal?: AbortSignal }): Promise<void>;
 }
 
+export interface BackupName {
+  readonly label: string;
+  readonly id: string;
+}
+
+/** A backup as a listing shows it: `revision` is the newest of its manifests, the one that counts. */
+export interface ListedBackup extends BackupName {
+  readonly revision: number;
+}
+
 /** A manifest that is there. It may be damaged: then `problem` says how, and the backup cannot be used. */
-export type CatalogEntry = { readonly label: string; readonly id: string } & (
-  | { readonly manifest: Manifest; readonly problem: null }
-  | { readonly manifest: null; readonly problem: BackupError }
-);
+export type CatalogEntry = BackupName &
+  (
+    | { readonly manifest: Manifest; readonly problem: null }
+    | { readonly manifest: null; readonly problem: BackupError }
+  );
 
 export interface BackupQuery {
   /** Only backups of this label. */
@@ -32,20 +44,22 @@ export type BackupSelector = BackupQuery &
     | { readonly by: 'time'; readonly at: Date }
   );
 
-const manifestName = 'manifest.json';
 const maxManifestBytes = 16 * 1024 * 1024;
 const readsInFlight = 8;
 
-export function objectKey(backup: { readonly label: string; readonly id: string }, name: string): string {
+export function objectKey(backup: BackupName, name: string): string {
   return `${backup.label}/${backup.id}/${name}`;
 }
 
 /** Whether an object of this name in the folder of a backup is what makes it exist. */
 export function isManifestName(name: string): boolean {
-  return name === manifestName;
+  return name === manifestName(1);
 }
 
-/** The backups of a store. A backup exists exactly when its manifest does. */
+/**
+ * The backups of a store. A backup exists exactly when its first manifest does. A manifest is never replaced: what
+ * changes is committed as a further revision beside it, and the newest one counts.
+ */
 export class Catalog {
   readonly #store: CatalogStore;
 
@@ -53,59 +67,25 @@ export class Catalog {
     this.#store = store;
   }
 
-  /** Makes the backup exist. Create-only: fails with `conflict` when its manifest is there already. */
+  /** Makes the backup, or a further revision of it, exist. Create-only: fails with `conflict` when it is there already. */
   async commit(manifest: Manifest, options: { signal?: AbortSignal } = {}): Promise<void> {
     const text = `${JSON.stringify(manifest, null, 2)}\n`;
-    await this.#store.put(objectKey(manifest, manifestName), streamOf(text), { createOnly: true, ...options });
+    const key = objectKey(manifest, manifestName(manifest.revision ?? 1));
+    await this.#store.put(key, streamOf(text), { createOnly: true, ...options });
   }
 
   /** Every backup, oldest first. Damaged manifests are entries too: what is broken must be seen. */
   async list(query: BackupQuery = {}): Promise<readonly CatalogEntry[]> {
-    return await this.#readAll(await this.#manifestNames(query));
+    return await this.#readAll(await this.names(query));
   }
 
-  /**
-   * The one backup that is meant. Fails with `notFound` when there is none, with `usage` when `latest` or a time could
-   * mean backups of several databases, and with `integrity` when its manifest is damaged: never a silent second best.
-   */
-  async find(selector: BackupSelector): Promise<Manifest> {
-    const found = choose(await this.#manifestNames(selector), selector, this.#store.url);
-    const entry = await this.#read(found);
-    if (entry.problem !== null) throw entry.problem;
-    return entry.manifest;
+  /** Which backups there are, oldest first, without a look into their manifests. */
+  async names(query: BackupQuery = {}): Promise<readonly ListedBackup[]> {
+    return await this.#namesBelow(query.label === undefined ? '' : `${query.label}/`);
   }
 
-  /** Deletes the manifest first, so that a backup half deleted is no backup, then its objects and leftovers. */
-  async delete(backup: { readonly label: string; readonly id: string }): Promise<void> {
-    await this.#store.delete([objectKey(backup, manifestName)]);
-    const keys: string[] = [];
-    for await (const object of this.#store.list(objectKey(backup, ''))) keys.push(object.key);
-    await this.#store.delete(keys);
-  }
-
-  async #manifestNames(query: BackupQuery): Promise<BackupName[]> {
-    const names: BackupName[] = [];
-    for await (const { key } of this.#store.list(query.label === undefined ? '' : `${query.label}/`)) {
-      const [label, id, name, ...rest] = key.split('/');
-      if (label === undefined || id === undefined || name !== manifestName || rest.length > 0 || !isBackupId(id))
-        continue;
-      names.push({ label, id });
-    }
-    return names.toSorted((a, b) => compareText(a.id, b.id) || compareText(a.label, b.label));
-  }
-
-  async #readAll(names: readonly BackupName[]): Promise<CatalogEntry[]> {
-    const entries: CatalogEntry[] = [];
-    for (let start = 0; start < names.length; start += readsInFlight) {
-      const batch = names.slice(start, start + readsInFlight);
-      const read = await Promise.all(batch.map(async (name) => await this.#readIfThere(name)));
-      entries.push(...read.filter((entry) => entry !== null));
-    }
-    return entries;
-  }
-
-  /** `null`: deleted since it was listed. */
-  async #readIfThere(name: BackupName): Promise<CatalogEntry | null> {
+  /** One backup of a listing; `null` when it was deleted since. */
+  async read(name: ListedBackup): Promise<CatalogEntry | null> {
     try {
       return await this.#read(name);
     } catch (error) {
@@ -114,20 +94,87 @@ export class Catalog {
     }
   }
 
+  /** One backup as it is now; `null` when there is none. */
+  async readNow(backup: BackupName): Promise<CatalogEntry | null> {
+    const [name] = await this.#namesBelow(objectKey(backup, ''));
+    return name === undefined ? null : await this.read(name);
+  }
+
+  /**
+   * The one backup that is meant. Fails with `notFound` when there is none, with `usage` when `latest` or a time could
+   * mean backups of several databases, and with `integrity` when its manifest is damaged: never a silent second best.
+   */
+  async find(selector: BackupSelector): Promise<Manifest> {
+    const found = choose(await this.names(selector), selector, this.#store.url);
+    const entry = await this.#read(found);
+    if (entry.problem !== null) throw entry.problem;
+    return entry.manifest;
+  }
+
+  /**
+   * Deletes the first manifest first, so that a backup half deleted is no backup, then its further revisions, objects and
+   * leftovers.
+   */
+  async delete(backup: BackupName): Promise<void> {
+    await this.#store.delete([objectKey(backup, manifestName(1))]);
+    const keys: string[] = [];
+    for await (const object of this.#store.list(objectKey(backup, ''))) keys.push(object.key);
+    await this.#store.delete(keys);
+  }
+
+  async #namesBelow(prefix: string): Promise<readonly ListedBackup[]> {
+    const existing = new Set<string>();
+    const newest = new Map<string, ListedBackup>();
+    for await (const { key } of this.#store.list(prefix)) {
+      const found = parseManifestKey(key);
+      if (found === null) continue;
+      const folder = objectKey(found, '');
+      if (found.revision === 1) existing.add(folder);
+      if (found.revision > (newest.get(folder)?.revision ?? 0)) newest.set(folder, found);
+    }
+    const names = [...newest].filter(([folder]) => existing.has(folder)).map(([, name]) => name);
+    return names.toSorted((a, b) => compareText(a.id, b.id) || compareText(a.label, b.label));
+  }
+
+  async #readAll(names: readonly ListedBackup[]): Promise<CatalogEntry[]> {
+    const entries: CatalogEntry[] = [];
+    for (let start = 0; start < names.length; start += readsInFlight) {
+      const batch = names.slice(start, start + readsInFlight);
+      const read = await Promise.all(batch.map(async (name) => await this.read(name)));
+      entries.push(...read.filter((entry) => entry !== null));
+    }
+    return entries;
+  }
+
   /** Failures of the store are thrown; what is wrong with the manifest itself is the entry's problem. */
-  async #read(name: BackupName): Promise<CatalogEntry> {
-    const key = objectKey(name, manifestName);
+  async #read({ label, id, revision }: ListedBackup): Promise<CatalogEntry> {
+    const key = objectKey({ label, id }, manifestName(revision));
     try {
       const manifest = parseManifest(await collect(this.#store.get(key), maxManifestBytes), key);
-      if (manifest.id !== name.id || manifest.label !== name.label) {
-        throw new BackupError('integrity', `manifest "${key}" belongs to backup ${manifest.label}/${manifest.id}`);
-      }
-      return { ...name, manifest, problem: null };
+      assertPlace(manifest, { label, id, revision }, key);
+      return { label, id, manifest, problem: null };
     } catch (error) {
       if (!(error instanceof BackupError) || error.kind !== 'integrity') throw error;
-      return { ...name, manifest: null, problem: nameManifest(key, error) };
+      return { label, id, manifest: null, problem: nameManifest(key, error) };
     }
   }
+}
+
+/** `null` unless a manifest in the folder of a backup has this key. */
+function parseManifestKey(key: string): ListedBackup | null {
+  const [label, id, name, ...rest] = key.split('/');
+  if (label === undefined || id === undefined || name === undefined || rest.length > 0 || !isBackupId(id)) return null;
+  const revision = revisionOf(name);
+  return revision === null ? null : { label, id, revision };
+}
+
+/** Fails with `integrity` for a manifest that was moved here from another place. */
+function assertPlace(manifest: Manifest, { label, id, revision }: ListedBackup, key: string): void {
+  if (manifest.id !== id || manifest.label !== label) {
+    throw new BackupError('integrity', `manifest "${key}" belongs to backup ${manifest.label}/${manifest.id}`);
+  }
+  const said = manifest.revision ?? 1;
+  if (said !== revision) throw new BackupError('integrity', `manifest "${key}" says that it is revision ${said}`);
 }
 
 function nameManifest(key: string, problem: BackupError): BackupError {
@@ -135,12 +182,7 @@ function nameManifest(key: string, problem: BackupError): BackupError {
   return new BackupError('integrity', `cannot read manifest "${key}": ${problem.message}`, { cause: problem });
 }
 
-interface BackupName {
-  readonly label: string;
-  readonly id: string;
-}
-
-function choose(names: readonly BackupName[], selector: BackupSelector, url: string): BackupName {
+function choose(names: readonly ListedBackup[], selector: BackupSelector, url: string): ListedBackup {
   const candidates = names.filter((name) => isMeant(name, selector));
   const newest = candidates.at(-1);
   if (newest === undefined) throw missing(selector, url);

@@ -79,6 +79,10 @@ export const manifestSchema = z
     /** When pg_dump started, by the clock of the backup host. */
     startedAt: instant,
     finishedAt: instant,
+    /** Which manifest of the backup this is, as its name says too; the first one does not have it. */
+    revision: z.number().int().min(2).optional(),
+    /** When the data key was wrapped anew; only in later revisions, in which nothing else differs. */
+    rewrappedAt: instant.optional(),
     tool: z.object({ name: z.literal('librelog-backup'), version: z.string() }).strict(),
     source: z
       .object({

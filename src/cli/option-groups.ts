@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { listOption, option } from './options.ts';
+import { listOption, option, parseCount } from './options.ts';
 import type { LogSettings } from './output/logger.ts';
 import { storeOptions, uploadOptions } from './store-options.ts';
 
@@ -57,6 +57,15 @@ export interface AuditOptions {
   readonly auditOnFailure?: 'fail' | 'warn';
 }
 
+const rotationOptions = [
+  option('--rotation-max-age-days <n>', 'how old a key may be that encrypts').argParser(parseCount).default(90),
+];
+
+/** How old keys may become. */
+export interface RotationOptions {
+  readonly rotationMaxAgeDays: number;
+}
+
 const selectOptions = [option('--label <name>', 'folder of the database in the store; its name by default')];
 
 export interface SelectOptions {
@@ -70,6 +79,7 @@ const groups = {
   keys: keyOptions,
   select: selectOptions,
   audit: auditOptions,
+  rotation: rotationOptions,
 } as const;
 
 /** Adds groups of options that several commands share. */

@@ -60,6 +60,8 @@ const configSchema = z
     gcsStorageClass: text.optional(),
     tag: texts.optional(),
     allowPartial: z.boolean().optional(),
+    rotationMaxAgeDays: count.optional(),
+    rotationOverdue: z.enum(['warn', 'fail']).optional(),
     auditFile: text.optional(),
     auditSink: texts.optional(),
     auditKey: text.optional(),

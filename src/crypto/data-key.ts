@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { BackupError } from '../core/backup-error.ts';
+import { describeKey, identifyKey } from '../core/key-identity.ts';
 import { Secret } from '../core/secret.ts';
 import type { KeyOpener, KeyWrapper, WrapContext } from '../core/key-wrapper.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
@@ -124,21 +125,12 @@ function describeMisfit({ wrappedKeys, unlockers, failures }: Misfit): BackupErr
   const failure = failures.find(({ kind }) => kind === 'integrity') ?? failures[0];
   if (failure !== undefined) return failure;
   const takesPassphrase = wrappedKeys.some((wrapped) => wrapped.provider === 'passphrase');
-  const wanted = describeAlternatives(wrappedKeys.map(describeWrappedKey));
-  const held = describeAlternatives([...keys.map(({ name }) => name), ...passphrases.map(() => aPassphrase)]);
+  const wanted = describeAlternatives(wrappedKeys.map((wrapped) => describeKey(identifyKey(wrapped))));
+  const held = describeAlternatives([...keys.map(({ name }) => name), ...passphrases.map(() => 'a passphrase')]);
   const wrong = takesPassphrase && passphrases.length > 0 ? ', and the passphrase is wrong' : '';
   return new BackupError('key', `no key fits: the backup wants ${wanted}; at hand: ${held}${wrong}`, {
     hint: 'Give the key or passphrase that the backup was made with.',
   });
-}
-
-const aPassphrase = 'a passphrase';
-
-/** Which key opens it, in words. */
-function describeWrappedKey(wrapped: WrappedKey): string {
-  if (wrapped.provider === 'passphrase') return aPassphrase;
-  const version = wrapped.keyVersion === undefined ? '' : ` (version ${wrapped.keyVersion})`;
-  return `${wrapped.provider === 'key' ? 'key' : wrapped.provider} ${wrapped.keyId}${version}`;
 }
 
 function describeAlternatives(names: readonly string[]): string {

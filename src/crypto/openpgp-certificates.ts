@@ -10,6 +10,8 @@ export interface Certificate {
   /** Of the primary key, upper-case hexadecimal. */
   readonly fingerprint: string;
   readonly userIds: readonly string[];
+  /** When the key was made that encrypts, or the primary key where it was read for verification. */
+  readonly createdAt: Date;
   /** The file held the private key too: a backup host does not need it, and should not have it. */
   readonly hadPrivateKey: boolean;
   readonly key: PublicKey;
@@ -80,9 +82,11 @@ async function readKeys(bytes: Uint8Array, name: string): Promise<Key[]> {
 }
 
 function describe(key: Key, encryptionKeyId: KeyID | null): Certificate {
+  const [used] = encryptionKeyId === null ? [] : key.getKeys(encryptionKeyId);
   return {
     fingerprint: fingerprintOf(key),
     userIds: key.getUserIDs(),
+    createdAt: (used ?? key).getCreationTime(),
     hadPrivateKey: key.isPrivate(),
     key: key.toPublic(),
     encryptionKeyId,

@@ -3,7 +3,7 @@ import type { ConvertLine } from './convert-lines.ts';
 import { decryptField, encryptField, needsRotation } from './encrypt-field.ts';
 import type { DecryptOptions } from './encrypt-field.ts';
 import type { FieldKeyring } from './field-keyring.ts';
-import { findMembers, type JsonMember } from './json-members.ts';
+import { findMembers, type JsonMember } from '../core/json-members.ts';
 import { isToken, tokenPrefix } from './token.ts';
 
 export type FieldAction = 'encrypt' | 'decrypt' | 'rotate';

@@ -23,6 +23,11 @@ export function toAwsError(error: unknown, action: string): BackupError {
   });
 }
 
+/** Whether a translated failure stands for the service's error of this name. */
+export function isAwsFailure(error: unknown, name: string): boolean {
+  return error instanceof BackupError && error.cause instanceof Error && error.cause.name === name;
+}
+
 /** The failure of a service whose answer lacks what was asked for. */
 export function unexpectedAnswer(action: string): BackupError {
   return new BackupError(notAws.kind, `cannot ${action}: ${notAws.reason}`, { hint: notAws.hint });

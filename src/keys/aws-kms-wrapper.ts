@@ -1,10 +1,11 @@
-import { DecryptCommand, DescribeKeyCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms';
+import { DecryptCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms';
 import { BackupError } from '../core/backup-error.ts';
 import type { KeyWrapper, WrapContext } from '../core/key-wrapper.ts';
 import { Secret } from '../core/secret.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
 import { callAws, toAwsClientConfig } from './aws-client.ts';
 import { unexpectedAnswer } from './aws-errors.ts';
+import { describeKmsKey, findKmsMaterialDate, type KmsKeyCall } from './aws-kms-key.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
 
@@ -15,7 +16,8 @@ const maxWrappedBytes = 6144;
 /**
  * `aws-kms:ARN`, `aws-kms:ID` or `aws-kms:alias/NAME`: a symmetric key of AWS KMS, bound to the backup by the encryption
  * context `{ "backup-id": …, "backup-label": … }`. Needs `kms:Encrypt` to wrap, `kms:Decrypt` to unwrap, and then, for an
- * alias, `kms:DescribeKey` as well. KMS finds the version of its key by itself.
+ * alias, `kms:DescribeKey` as well; with `kms:DescribeKey` and `kms:ListKeyRotations` it knows the key's age. KMS finds the
+ * version of its key by itself.
  */
 export async function openAwsKms(reference: WrapperReference, { env, signal }: SecretAccess): Promise<KeyWrapper> {
   const client = new KMSClient(await toAwsClientConfig(reference.location, env));
@@ -69,6 +71,14 @@ class AwsKmsWrapper implements KeyWrapper {
     return new Secret(bytes);
   }
 
+  async createdAt(): Promise<Date | null> {
+    try {
+      return await findKmsMaterialDate(this.#lookUp(), await describeKmsKey(this.#lookUp()));
+    } catch {
+      return null;
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#client.destroy();
   }
@@ -76,19 +86,19 @@ class AwsKmsWrapper implements KeyWrapper {
   /** The ARN or id of the key; asks what an alias stands for only once, unless that fails. */
   async #resolve(): Promise<string> {
     if (!/(^|:)alias\//.test(this.#key)) return this.#key;
-    this.#arn ??= this.#describe().catch((error: unknown) => {
+    this.#arn ??= this.#findArn().catch((error: unknown) => {
       this.#arn = undefined;
       throw error;
     });
     return await this.#arn;
   }
 
-  async #describe(): Promise<string> {
-    const call = { action: `look up key ${this.name}`, signal: this.#signal };
-    const command = new DescribeKeyCommand({ KeyId: this.#key });
-    const { KeyMetadata } = await callAws(async (options) => await this.#client.send(command, options), call);
-    if (KeyMetadata?.Arn === undefined) throw unexpectedAnswer(call.action);
-    return KeyMetadata.Arn;
+  async #findArn(): Promise<string> {
+    return (await describeKmsKey(this.#lookUp())).Arn;
+  }
+
+  #lookUp(): KmsKeyCall {
+    return { client: this.#client, key: this.#key, name: this.name, signal: this.#signal };
   }
 }
 

@@ -57,6 +57,11 @@ export const silent: Meaning = {
   reason: 'cannot reach the service: no answer in time',
   hint: 'Check the network, the proxy, the region and the endpoint.',
 };
+const taken: Meaning = {
+  kind: 'conflict',
+  reason: 'it is there already',
+  hint: 'Rotate it, or give another reference.',
+};
 /** By an answer that is no JSON: a proxy's, a gateway's or an emulator's. */
 export const turnedAway: Meaning = {
   kind: 'key',
@@ -74,7 +79,7 @@ export const meaningsByText: readonly { readonly names: RegExp; readonly text: R
   { names: /^ResourceNotFoundException$/, text: /secret value/, meaning: noValue },
   {
     names: /^InvalidRequestException$/,
-    text: /marked (for deletion|deleted)/,
+    text: /(marked|scheduled) for deletion|marked deleted/,
     meaning: {
       kind: 'key',
       reason: 'the secret is scheduled for deletion',
@@ -105,6 +110,7 @@ export const meaningByName: ReadonlyMap<string, Meaning> = new Map<string, Meani
       hint: 'Enable the KMS key of the secret, and allow the credentials kms:Decrypt with it.',
     },
     InternalServiceError: failed,
+    ResourceExistsException: taken,
     InvalidParameterException: malformed,
     ValidationException: malformed,
     ValidationError: malformed,
@@ -127,6 +133,17 @@ export const meaningByName: ReadonlyMap<string, Meaning> = new Map<string, Meani
       reason: 'the wrapped data key was changed, or belongs to another backup',
     },
     IncorrectKeyException: { kind: 'integrity', reason: 'another key made the wrapped data key than it says' },
+    AlreadyExistsException: taken,
+    ConflictException: {
+      kind: 'conflict',
+      reason: 'the key is being rotated already',
+      hint: 'Wait until that rotation has ended.',
+    },
+    UnsupportedOperationException: {
+      kind: 'usage',
+      reason: 'KMS does not do that with a key of this kind',
+      hint: 'Make a new key, and let an alias stand for it.',
+    },
     KMSInternalException: failed,
     DependencyTimeoutException: failed,
     InternalFailure: failed,

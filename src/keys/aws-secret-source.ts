@@ -11,18 +11,32 @@ import type { SecretReference } from './secret-reference.ts';
  * staging label such as AWSPREVIOUS; AWSCURRENT by default. Needs `secretsmanager:GetSecretValue`.
  */
 export async function readAwsSecret(reference: SecretReference, access: SecretAccess): Promise<SecretRead> {
-  const { env, signal } = access;
-  const action = `read secret ${reference.text}`;
-  const client = new SecretsManagerClient(await toAwsClientConfig(reference.location, env));
+  const client = new SecretsManagerClient(await toAwsClientConfig(reference.location, access.env));
   try {
-    const command = new GetSecretValueCommand(toInput(reference));
-    const answer = await callAws(async (options) => await client.send(command, options), { action, signal });
-    const secret = toSecret(answer);
-    if (secret === undefined) throw unexpectedAnswer(action);
-    return { secret, warnings: [], ...(answer.VersionId !== undefined && { version: answer.VersionId }) };
+    return await fetchAwsSecret(client, reference, access.signal);
   } finally {
     client.destroy();
   }
+}
+
+/** The same by a client that is there; it stays its owner's. */
+export async function fetchAwsSecret(
+  client: SecretsManagerClient,
+  reference: SecretReference,
+  signal: AbortSignal | undefined,
+): Promise<SecretRead> {
+  const action = `read secret ${reference.text}`;
+  const command = new GetSecretValueCommand(toInput(reference));
+  const answer = await callAws(async (options) => await client.send(command, options), { action, signal });
+  const secret = toSecret(answer);
+  if (secret === undefined) throw unexpectedAnswer(action);
+  const { VersionId: version, CreatedDate: createdAt } = answer;
+  return {
+    secret,
+    warnings: [],
+    ...(version !== undefined && { version }),
+    ...(createdAt !== undefined && { createdAt }),
+  };
 }
 
 function toInput({ location, version }: SecretReference): GetSecretValueCommandInput {

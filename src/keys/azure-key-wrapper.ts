@@ -29,6 +29,7 @@ export async function openAzureKey(reference: WrapperReference, access: SecretAc
 interface WrappingKey {
   readonly version: string;
   readonly algorithm: Algorithm;
+  readonly createdAt: Date | null;
 }
 
 class AzureKeyWrapper implements KeyWrapper {
@@ -78,6 +79,14 @@ class AzureKeyWrapper implements KeyWrapper {
     throw new BackupError('integrity', `cannot ${action}: what it holds is not a data key`);
   }
 
+  async createdAt(): Promise<Date | null> {
+    try {
+      return (await this.#findKey()).createdAt;
+    } catch {
+      return null;
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#clients.clear();
   }
@@ -100,9 +109,9 @@ class AzureKeyWrapper implements KeyWrapper {
       action,
       request: async (options) => await client.getKey(itemName, { ...options, ...wanted }),
     });
-    const { id = '', version = '' } = properties;
+    const { id = '', version = '', createdOn: createdAt = null } = properties;
     if (version === '' || !isSameKey(id, `${this.#keyId}/${version}`)) throw unexpectedVaultAnswer(action);
-    return { version, algorithm: toAlgorithm(keyType, this.name) };
+    return { version, algorithm: toAlgorithm(keyType, this.name), createdAt };
   }
 
   /**

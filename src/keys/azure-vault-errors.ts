@@ -15,11 +15,12 @@ export class VaultFailure extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(cause: unknown) {
-    const { name = 'Error', code, statusCode, response } = (cause ?? {}) as SdkFields;
+    const { name = 'Error', code, statusCode, response, details } = (cause ?? {}) as SdkFields;
     const isQuoted = code === 'PARSE_ERROR' || cause instanceof SyntaxError;
     super(isQuoted ? 'the answer cannot be read' : firstLine(describeError(cause)));
     this.kindOfError = name;
-    this.code = innerCodeOf(response?.bodyAsText) ?? (typeof code === 'string' ? code : '');
+    this.code =
+      details?.error?.innerError?.code ?? innerCodeOf(response?.bodyAsText) ?? (typeof code === 'string' ? code : '');
     this.status = statusCode;
     this.retryAfterMs = parseRetryAfterMs(response?.headers?.get('retry-after'));
   }
@@ -30,6 +31,8 @@ interface SdkFields {
   readonly name?: string;
   readonly code?: unknown;
   readonly statusCode?: number;
+  /** The answer, where it could be read. */
+  readonly details?: { readonly error?: { readonly innerError?: { readonly code?: string } } };
   readonly response?: {
     readonly bodyAsText?: string | null;
     readonly headers?: { get(name: string): string | undefined };
@@ -72,6 +75,20 @@ export function toVaultError(
   const failure = error instanceof VaultFailure ? error : new VaultFailure(error);
   const { kind, reason, hint } = special?.(failure) ?? meaningOf(failure);
   return new BackupError(kind, `cannot ${action}: ${reason}`, { hint, cause: failure });
+}
+
+/** Whether a translated failure stands for the vault's error of this code. */
+export function isVaultFailure(error: unknown, code: string): boolean {
+  return error instanceof BackupError && error.cause instanceof VaultFailure && error.cause.code === code;
+}
+
+/** Refusals of what only those may do who look after keys. */
+export function meaningForOfficer(failure: VaultFailure): Meaning | undefined {
+  if (meaningOf(failure) !== denied) return undefined;
+  return {
+    ...denied,
+    hint: 'Give the identity the role Key Vault Secrets Officer, or for a key Key Vault Crypto Officer (Managed HSM Crypto User in a managed HSM).',
+  };
 }
 
 /** The failure of a vault whose answer lacks what was asked for. */

@@ -21,6 +21,19 @@ export function readChildName(name: unknown, parent: RegExp): string {
   return child;
 }
 
+/** A time (RFC 3339), or `null` where there is none. */
+export function readTime(value: unknown): Date | null {
+  const time = new Date(typeof value === 'string' ? value : '');
+  return Number.isNaN(time.getTime()) ? null : time;
+}
+
+/** The resources of a page, and the token that leads to the next one. */
+export function readPage(answer: GcpAnswer, field: string): { readonly items: GcpAnswer[]; readonly next: string } {
+  const { [field]: items = [], nextPageToken: next = '' } = answer;
+  if (!Array.isArray(items) || typeof next !== 'string') throw new ForeignAnswer();
+  return { items: items as GcpAnswer[], next };
+}
+
 /** A 64-bit integer in JSON is text (Protocol Buffers, "ProtoJSON"); a number is taken as well. */
 function isNumeric(value: unknown): value is string | number {
   return (typeof value === 'string' && /^\d+$/.test(value)) || typeof value === 'number';

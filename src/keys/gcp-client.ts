@@ -28,10 +28,12 @@ export interface GcpCall<Result> {
   /** The end of `cannot …`. */
   readonly action: string;
   readonly method: 'GET' | 'POST';
-  /** Name of a resource, and after a colon what to do with it. */
+  /** Name of a resource or of a collection. */
   readonly name: string;
-  readonly verb: string;
-  readonly body?: Readonly<Record<string, string>>;
+  /** What to do with it, where that is not what the method says. */
+  readonly verb?: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: Readonly<Record<string, unknown>>;
   /** Takes what is wanted from the answer; fails with `DamagedAnswer` or `ForeignAnswer`. */
   readonly read: (answer: GcpAnswer) => Result;
   readonly signal?: AbortSignal | undefined;
@@ -80,11 +82,10 @@ export class GcpClient implements Disposable {
     this.#tokenAgent.destroy();
   }
 
-  async #send({ method, name, verb, body, signal }: GcpCall<unknown>): Promise<TextAnswer> {
-    const path = name.split('/').map(encodeURIComponent).join('/');
+  async #send({ method, body, signal, ...target }: GcpCall<unknown>): Promise<TextAnswer> {
     const answer = await sendJson({
       method,
-      url: `${this.#endpoint}/v1/${path}:${verb}`,
+      url: `${this.#endpoint}/v1/${toPath(target)}`,
       headers: await this.#authorize(signal),
       body,
       agent: this.#agent,
@@ -94,6 +95,12 @@ export class GcpClient implements Disposable {
     if (answer.status >= 200 && answer.status < 300) return answer;
     throw new GcpFailure(answer);
   }
+}
+
+function toPath({ name, verb, query = {} }: Pick<GcpCall<unknown>, 'name' | 'verb' | 'query'>): string {
+  const path = name.split('/').map(encodeURIComponent).join('/');
+  const search = new URLSearchParams(query).toString();
+  return `${path}${verb === undefined ? '' : `:${verb}`}${search === '' ? '' : `?${search}`}`;
 }
 
 /** The parser's own error quotes the text, which may be the secret. */

@@ -112,6 +112,11 @@ export function toGcpError(error: unknown, action: string, service: GcpService):
   return new BackupError(kind, `cannot ${action}: ${reason}`, { hint, cause: error });
 }
 
+/** Whether a translated failure stands for the service's answer of this status. */
+export function isGcpFailure(error: unknown, status: string): boolean {
+  return error instanceof BackupError && error.cause instanceof GcpFailure && error.cause.status === status;
+}
+
 function meaningOf(error: unknown, service: GcpService): Meaning {
   if (error instanceof DamagedAnswer) {
     return {
@@ -133,6 +138,9 @@ function foreign({ title, endpointVariable }: GcpService): Meaning {
 function meaningOfRefusal(failure: GcpFailure, service: GcpService): Meaning {
   const { status, httpStatus, message } = failure;
   if (status === 'NOT_FOUND') return service.missing;
+  if (status === 'ALREADY_EXISTS') {
+    return { kind: 'conflict', reason: 'it is there already', hint: 'Rotate it, or give another reference.' };
+  }
   if (status === 'PERMISSION_DENIED') return meaningOfDenial(message, service);
   if (status === 'UNAUTHENTICATED' || httpStatus === 401) return refused;
   if (status === 'RESOURCE_EXHAUSTED' || httpStatus === 429)

@@ -5,7 +5,7 @@ export interface JsonRequest {
   readonly method: 'GET' | 'POST';
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Readonly<Record<string, string>> | undefined;
+  readonly body?: Readonly<Record<string, unknown>> | undefined;
   readonly agent: Agent;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;

@@ -7,6 +7,7 @@ import type { WrappedKey } from '../core/wrapped-key.ts';
 import { crc32c } from './crc32c.ts';
 import { readChecked, readChildName } from './gcp-checked.ts';
 import { GcpClient, type GcpAnswer } from './gcp-client.ts';
+import { readKmsVersion, readPrimaryVersion } from './gcp-kms-version.ts';
 import { DamagedAnswer, type GcpFailure, type GcpService } from './gcp-errors.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
@@ -14,7 +15,7 @@ import type { WrapperReference } from './secret-reference.ts';
 const algorithm = 'GOOGLE_SYMMETRIC_ENCRYPTION';
 const dataKeyBytes = 32;
 
-const kms: GcpService = {
+export const kms: GcpService = {
   title: 'Cloud KMS',
   endpoint: 'https://cloudkms.googleapis.com',
   endpointVariable: 'LIBRELOG_BACKUP_GCP_KMS_ENDPOINT',
@@ -31,8 +32,9 @@ const kms: GcpService = {
 /**
  * `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`: a symmetric key of Google Cloud KMS, bound to the backup by
  * additional authenticated data. Wraps with the primary version of the key, or the one that the reference names. Needs
- * `cloudkms.cryptoKeyVersions.useToEncrypt` to wrap and `…useToDecrypt` to unwrap. Everything goes with CRC-32C checksums
- * (Cloud KMS documentation, "Verifying end-to-end data integrity"). Errors: `config`.
+ * `cloudkms.cryptoKeyVersions.useToEncrypt` to wrap and `…useToDecrypt` to unwrap; with `cloudkms.cryptoKeys.get` it knows
+ * the age of the primary version. Everything goes with CRC-32C checksums (Cloud KMS documentation, "Verifying end-to-end
+ * data integrity"). Errors: `config`.
  */
 export async function openGcpKms(reference: WrapperReference, access: SecretAccess): Promise<KeyWrapper> {
   const { version } = reference;
@@ -64,7 +66,7 @@ class GcpKmsWrapper implements KeyWrapper {
     const { wrapped, version } = await this.#client.call({
       action: `wrap a data key with ${this.name}`,
       method: 'POST',
-      name: this.#version === undefined ? this.#key : `${this.#key}/cryptoKeyVersions/${this.#version}`,
+      name: this.#version === undefined ? this.#key : this.#versionName(this.#version),
       verb: 'encrypt',
       body: {
         plaintext: toBase64(bytes),
@@ -99,6 +101,23 @@ class GcpKmsWrapper implements KeyWrapper {
     if (plaintext.byteLength === dataKeyBytes) return new Secret(plaintext);
     plaintext.fill(0);
     throw new BackupError('integrity', `cannot ${action}: what it holds is not a data key`);
+  }
+
+  async createdAt(): Promise<Date | null> {
+    const call = { action: `look up key ${this.name}`, method: 'GET', signal: this.#signal } as const;
+    try {
+      const version =
+        this.#version === undefined
+          ? await this.#client.call({ ...call, name: this.#key, read: readPrimaryVersion })
+          : await this.#client.call({ ...call, name: this.#versionName(this.#version), read: readKmsVersion });
+      return version?.createdAt ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  #versionName(version: string): string {
+    return `${this.#key}/cryptoKeyVersions/${version}`;
   }
 
   [Symbol.dispose](): void {

@@ -1,4 +1,5 @@
 import { BackupError } from '../core/backup-error.ts';
+import { findMembers } from '../core/json-members.ts';
 import { Secret } from '../core/secret.ts';
 
 /**
@@ -16,6 +17,35 @@ export function selectJsonField(secret: Secret, field: string, name: string): Se
   if (typeof value === 'string') return Secret.fromText(value);
   if (typeof value === 'number' || typeof value === 'boolean') return Secret.fromText(String(value));
   throw new BackupError('key', `field "${field}" of secret ${name} is not a string`);
+}
+
+export interface FieldChange {
+  readonly field: string;
+  readonly value: string;
+  /** The reference, for messages. */
+  readonly name: string;
+}
+
+/**
+ * A secret that is a JSON object, with a string in one of its fields; all the rest stays letter for letter. Fails with
+ * `key` as `selectJsonField` when it is no JSON object. The new secret is the caller's; `secret` stays its owner's.
+ */
+export function setJsonField(secret: Secret, { field, value, name }: FieldChange): Secret {
+  parseObject(secret, name);
+  const text = secret.revealText();
+  const members = findMembers(text);
+  const member = members.findLast((found) => found.name === field);
+  if (member !== undefined) {
+    return Secret.fromText(text.slice(0, member.start) + JSON.stringify(value) + text.slice(member.end));
+  }
+  const end = members.at(-1)?.end ?? text.indexOf('{') + 1;
+  const added = `${members.length === 0 ? '' : ','}${JSON.stringify(field)}:${JSON.stringify(value)}`;
+  return Secret.fromText(text.slice(0, end) + added + text.slice(end));
+}
+
+/** The names of the fields of a secret that is a JSON object. Fails with `key` as `selectJsonField` when it is none. */
+export function listJsonFields(secret: Secret, name: string): string[] {
+  return Object.keys(parseObject(secret, name));
 }
 
 function parseObject(secret: Secret, name: string): Readonly<Record<string, unknown>> {

@@ -9,6 +9,7 @@ import type { Keyring } from './keyring.ts';
 import { parseKeyring } from './parse-keyring.ts';
 import { replaceFile } from './replace-file.ts';
 import type { Owner } from './replace-file.ts';
+import { toFileReference } from './secret-reference.ts';
 
 export interface KeyringFileRead {
   /** The caller disposes of it. */
@@ -18,10 +19,10 @@ export interface KeyringFileRead {
 
 /** The keyring in a file; a plain key file is a keyring of one key. Errors: `key`. */
 export async function readKeyringFile(path: string): Promise<KeyringFileRead> {
-  const name = `file:${path}`;
-  const { secret, warnings } = await readSecretFile({ scheme: 'file', location: path, text: name, takesVersion: true });
+  const reference = toFileReference(path);
+  const { secret, warnings } = await readSecretFile(reference);
   using text = secret;
-  return { keyring: parseKeyring(text, name), warnings };
+  return { keyring: parseKeyring(text, reference.text), warnings };
 }
 
 /**

@@ -4,9 +4,20 @@ import type { SecretAccess } from './read-secret.ts';
 import { isSecret, type SecretReference, type SecretScheme } from './secret-reference.ts';
 import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
 
-const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>>> = {};
+const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>>> = {
+  env: async () => (await import('./read-only-key-admin.ts')).openReadOnlyKeyAdmin,
+  exec: async () => (await import('./read-only-key-admin.ts')).openReadOnlyKeyAdmin,
+  file: async () => (await import('./file-key-admin.ts')).openFileKeyAdmin,
+  'aws-sm': async () => (await import('./aws-secret-admin.ts')).openAwsSecretAdmin,
+  'azure-kv': async () => (await import('./azure-secret-admin.ts')).openAzureSecretAdmin,
+  'gcp-sm': async () => (await import('./gcp-secret-admin.ts')).openGcpSecretAdmin,
+};
 
-const services: Partial<Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>>> = {};
+const services: Partial<Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>>> = {
+  'aws-kms': async () => (await import('./aws-kms-admin.ts')).openAwsKmsAdmin,
+  'azure-key': async () => (await import('./azure-key-admin.ts')).openAzureKeyAdmin,
+  'gcp-kms': async () => (await import('./gcp-kms-admin.ts')).openGcpKmsAdmin,
+};
 
 /** Who looks after the key that a reference names. Errors: `config`, and `usage` where nothing can be managed. */
 export async function openKeyAdmin(

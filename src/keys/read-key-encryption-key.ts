@@ -1,6 +1,6 @@
 import type { Secret } from '../core/secret.ts';
 import type { Keyring } from './keyring.ts';
-import { createKeyring, isKeyringText } from './keyring.ts';
+import { createKeyring, findActiveKey, isKeyringText } from './keyring.ts';
 import { parseKeyring, selectKeyringKey } from './parse-keyring.ts';
 import { readSecret } from './read-secret.ts';
 import type { SecretAccess } from './read-secret.ts';
@@ -38,6 +38,8 @@ export interface KeyringRead {
   readonly isKeyring: boolean;
   /** Of a plain key, where its source keeps versions. */
   readonly version?: string;
+  /** When the active key was made, as the keyring or the key's source says. */
+  readonly activeSince: Date | null;
   readonly warnings: readonly string[];
 }
 
@@ -47,11 +49,13 @@ export interface KeyringRead {
  */
 export async function readKeyring(referenceText: string, access: SecretAccess): Promise<KeyringRead> {
   const { source, keyId: wanted } = splitKeyId(parseSecretReference(referenceText));
-  const { secret: content, version, warnings } = await readSecret(source, access);
+  const { secret: content, version, createdAt, warnings } = await readSecret(source, access);
   using text = content;
   const keyring = wanted === undefined ? parseKeyring(text, source.text) : selectAlone(text, wanted, source.text);
   const isKeyring = isKeyringText(text);
-  return { keyring, isKeyring, ...(version !== undefined && !isKeyring && { version }), warnings };
+  const ofKeyring = findActiveKey(keyring).createdAt;
+  const activeSince = ofKeyring === null ? ((isKeyring ? undefined : createdAt) ?? null) : new Date(ofKeyring);
+  return { keyring, isKeyring, ...(version !== undefined && !isKeyring && { version }), activeSince, warnings };
 }
 
 function selectAlone(text: Secret, id: string, name: string): Keyring {

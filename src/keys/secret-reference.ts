@@ -87,6 +87,12 @@ export function parseKeyReference(text: string): SecretReference | WrapperRefere
   return parseReference(text);
 }
 
+/** The reference of a file, whatever its path has in it. */
+export function toFileReference(path: string): SecretReference {
+  const text = `file:${path.replace(/[%@#]/g, encodeURIComponent)}`;
+  return { scheme: 'file', location: path, text, takesVersion: grammars.file.takesVersion };
+}
+
 export function isSecret(reference: SecretReference | WrapperReference): reference is SecretReference {
   return secretSchemes.some((scheme) => scheme === reference.scheme);
 }

@@ -6,7 +6,7 @@ import { runSecretCommand } from './exec-source.ts';
 import { readSecretFile } from './file-source.ts';
 import { selectJsonField } from './json-field.ts';
 import type { SecretAccess, SecretSource } from './read-secret.ts';
-import type { SecretReference } from './secret-reference.ts';
+import { toFileReference, type SecretReference } from './secret-reference.ts';
 import { LoginRefused } from './vault-errors.ts';
 import type { VaultAnswer, VaultRequest } from './vault-http.ts';
 import type { VaultAuth } from './vault-settings.ts';
@@ -53,7 +53,7 @@ async function readToken({ env, signal }: SecretAccess): Promise<string> {
   const given = (env['VAULT_TOKEN'] ?? '').trim();
   if (given !== '') return assertCredential(given, 'VAULT_TOKEN');
   const path = join(env['HOME'] ?? homedir(), '.vault-token');
-  const reference: SecretReference = { scheme: 'file', location: path, text: `file:${path}`, takesVersion: false };
+  const reference = toFileReference(path);
   try {
     return await readLocalSecret(reference, { env, ...(signal !== undefined && { signal }) });
   } catch (error) {

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { BlobGetPropertiesResponse, BlockBlobUploadOptions } from '@azure/storage-blob';
 import { BackupError, describeError } from '../core/backup-error.ts';
+import { isManifestKey } from '../core/manifest-name.ts';
 import type { LockRequest, ObjectLock } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
 import type { AzureCalls } from './azure-calls.ts';
@@ -101,7 +102,7 @@ export class AzurePut implements PartTarget<StoredObject> {
       ...this.scope,
       ...(this.#isCreateOnly && { conditions: { ifNoneMatch: '*' } }),
       ...(tags !== undefined && { tags: { ...tags } }),
-      ...(tier !== undefined && !isManifest(this.key) && { tier }),
+      ...(tier !== undefined && !isManifestKey(this.key) && { tier }),
       ...(lock?.legalHold && { legalHold: true }),
       ...(lock?.retention && {
         immutabilityPolicy: {
@@ -281,11 +282,6 @@ class AzurePartUpload implements PartUpload<StoredObject> {
 
   /** See `AzurePut`: there is nothing that could be done. */
   async abort(): Promise<void> {}
-}
-
-/** Manifests stay in the account's default tier, so that they can always be read. */
-function isManifest(key: string): boolean {
-  return key.split('/').at(-1) === 'manifest.json';
 }
 
 /**

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { BackupError } from '../core/backup-error.ts';
+import { isManifestKey } from '../core/manifest-name.ts';
 import type { LockRequest } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
 import { parseAnswer, type GcsCalls, type Query } from './gcs-calls.ts';
@@ -161,12 +162,11 @@ export class GcsPut implements PartTarget<StoredObject> {
   get #resource(): Readonly<Record<string, unknown>> {
     const { storageClass, tags } = this.#demands;
     // A manifest must be readable at once and cheaply, whatever its objects are.
-    const isManifest = this.key.split('/').at(-1) === 'manifest.json';
     return {
       name: this.calls.fullKey(this.key),
       contentType: 'application/octet-stream',
       metadata: { ...tags, [putIdMetadata]: this.#putId },
-      ...(storageClass !== undefined && !isManifest && { storageClass }),
+      ...(storageClass !== undefined && !isManifestKey(this.key) && { storageClass }),
       ...this.#lock,
     };
   }

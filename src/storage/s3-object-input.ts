@@ -1,5 +1,6 @@
 import type { StorageClass } from '@aws-sdk/client-s3';
 import { BackupError } from '../core/backup-error.ts';
+import { isManifestKey } from '../core/manifest-name.ts';
 import type { ObjectLock } from '../core/object-lock.ts';
 import { s3PartLimits, type PartLimits } from './part-size.ts';
 import { encryptionInput, type EncryptionInput } from './s3-encryption.ts';
@@ -18,14 +19,9 @@ export function objectInput(key: string, settings: StoreSettings, lock: ObjectLo
   return {
     ...encryptionInput(s3.encryption),
     ...lockInput(lock),
-    ...(s3.storageClass !== undefined && !isManifest(key) && { StorageClass: s3.storageClass as StorageClass }),
+    ...(s3.storageClass !== undefined && !isManifestKey(key) && { StorageClass: s3.storageClass as StorageClass }),
     ...(Object.keys(tags).length > 0 && { Tagging: new URLSearchParams(tags).toString().replaceAll('+', '%20') }),
   };
-}
-
-/** A manifest is read by every list; in an archive class it could not be. */
-function isManifest(key: string): boolean {
-  return key.split('/').at(-1) === 'manifest.json';
 }
 
 export function partLimits(settings: S3Settings): PartLimits {

@@ -85,6 +85,12 @@ describe('a secret of Azure Key Vault', () => {
     await assertFails(read('aes'), { kind: 'key', message: /does not accept the identity/ });
   });
 
+  it('says what the vault says behind its code: it is the firewall that does not let one in', async () => {
+    const innererror = { code: 'ForbiddenByFirewall' };
+    vault.failures.push({ status: 403, body: { error: { code: 'Forbidden', message: 'no', innererror } } });
+    await assertFails(read('aes'), { kind: 'key', message: /firewall of the vault/, hint: /this machine's address/ });
+  });
+
   it('is asked for again when the answer is throttled or cut', async () => {
     vault.addSecret('aes', 'value-of-it');
     vault.failures.push(throttled, 'cut', { status: 503, body: '<html>Busy</html>' });

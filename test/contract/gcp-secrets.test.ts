@@ -72,6 +72,15 @@ describe('a secret of Google Secret Manager', () => {
     await assertFails(read('aes@1.5'), { kind: 'config', message: /neither a number nor an alias/ });
   });
 
+  it('says when its newest version was made, where the account may look at it', async () => {
+    const { createTime } = double.add('aes', 'value-of-it');
+    assert.deepEqual((await read('aes')).createdAt, new Date(createTime));
+    assert.equal((await read('aes@1')).createdAt, undefined, 'nobody asks for the age of what only opens');
+    double.isAdministrator = false;
+    const { secret, createdAt } = await read('aes');
+    assert.deepEqual([secret.revealText(), createdAt], ['value-of-it', undefined]);
+  });
+
   it('is not taken when it is empty', async () => {
     double.add('aes', '');
     await assertFails(read('aes'), { kind: 'key', message: /secret gcp-sm:test-project\/aes is empty/ });
@@ -81,7 +90,7 @@ describe('a secret of Google Secret Manager', () => {
     double.add('aes', 'value-of-it');
     double.rest.failures.push(throttled);
     double.damaged = 1;
-    assert.equal((await read('aes')).secret.revealText(), 'value-of-it');
+    assert.equal((await read('aes@1')).secret.revealText(), 'value-of-it');
     assert.equal(double.rest.requests.length, 3);
     double.damaged = 5;
     await assertFails(read('aes'), { kind: 'integrity', message: /does not fit its checksum/ }, ['value-of-it']);

@@ -57,6 +57,7 @@ async function create(stores: readonly ObjectStore[], allowPartial = false): Pro
       dump: { format: 'custom', filters: {}, extraArgs: [], lockWaitTimeout: undefined },
       compression: { method: 'none' },
       encryption: { method: 'aes-256', keys: ['env:KEY'] },
+      rotation: { maxAgeDays: 90, overdue: 'warn' },
       stallTimeoutMs: 60_000,
       isDryRun: false,
     },

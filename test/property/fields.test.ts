@@ -4,7 +4,7 @@ import { assert as assertProperty, constantFrom, json, nat, property, string, tu
 import { BackupError } from '../../src/core/backup-error.ts';
 import { decryptField, encryptField } from '../../src/fields/encrypt-field.ts';
 import { openFieldKeyring } from '../../src/fields/field-keyring.ts';
-import { findMembers } from '../../src/fields/json-members.ts';
+import { findMembers } from '../../src/core/json-members.ts';
 
 const env = { KEY: '11'.repeat(32), OTHER: '22'.repeat(32) };
 const keyring = await openFieldKeyring({ keys: ['env:KEY', 'env:OTHER'] }, { env });

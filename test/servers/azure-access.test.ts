@@ -168,6 +168,7 @@ describe('access to Azure', () => {
     for (const [key, tier] of [
       ['a/data', 'Cool'],
       ['a/manifest.json', 'Hot'],
+      ['a/manifest.2.json', 'Hot'],
     ] as const) {
       await store.put(key, streamOf('x'));
       const blob = blobs.getBlobClient(`${prefixOf(store)}/${key}`);

@@ -20,6 +20,8 @@ import { readBody, sendAnswer, type JsonAnswer } from './json-exchange.ts';
 
 interface Version {
   readonly id: string;
+  /** Seconds since 1970. */
+  readonly created: number;
   isEnabled: boolean;
   /** Seconds since 1970. */
   expires?: number;
@@ -27,6 +29,8 @@ interface Version {
 
 export interface SecretVersion extends Version {
   readonly value: string;
+  readonly contentType?: string;
+  readonly tags?: Readonly<Record<string, string>>;
 }
 
 export interface KeyVersion extends Version {
@@ -34,8 +38,19 @@ export interface KeyVersion extends Version {
   readonly secret: { readonly publicKey: KeyObject; readonly privateKey: KeyObject } | Buffer;
 }
 
+interface VaultRequest {
+  readonly method: string;
+  readonly pathname: string;
+  readonly query: URLSearchParams;
+  readonly type: string;
+}
+
+/** So that a test need not make dozens of versions to get a second page. */
+const pageSize = 2;
+
 /**
- * One Azure Key Vault (REST reference, "Get Secret", "Get Key", "Wrap Key", "Unwrap Key"), over TLS with a certificate of
+ * One Azure Key Vault (REST reference, "Get Secret", "Set Secret", "Get Secret Versions", "Get Key", "Create Key", "Rotate
+ * Key", "Get Key Versions", "Wrap Key", "Unwrap Key"), over TLS with a certificate of
  * its own. It asks whoever comes without a known token for one of `resource`, as "Authentication, requests and responses"
  * says, and wraps for real: RSA-OAEP with SHA-256, and AES Key Wrap.
  */
@@ -50,6 +65,8 @@ export class AzureVaultDouble implements AsyncDisposable {
   /** Answers to give to the next requests with a token instead; `hang` gives half an answer. */
   readonly failures: (JsonAnswer | 'hang' | 'cut')[] = [];
   isPermitted = true;
+  /** Whether the caller may do more than get, wrap and unwrap. */
+  isOfficer = true;
   resource = 'https://vault.azure.net';
   #port = 0;
   readonly #server: Server;
@@ -77,15 +94,15 @@ export class AzureVaultDouble implements AsyncDisposable {
     return `localhost:${this.#port}`;
   }
 
-  addSecret(name: string, value: string): SecretVersion {
-    const version = { id: newId(), isEnabled: true, value };
+  addSecret(name: string, value: string, facts: Pick<SecretVersion, 'contentType' | 'tags'> = {}): SecretVersion {
+    const version = { id: newId(), created: nowInSeconds(), isEnabled: true, value, ...facts };
     this.secrets.set(name, [...(this.secrets.get(name) ?? []), version]);
     return version;
   }
 
   addKey(name: string, type: KeyVersion['type']): KeyVersion {
     const secret = type === 'oct-HSM' ? randomBytes(32) : generateKeyPairSync('rsa', { modulusLength: 2048 });
-    const version = { id: newId(), isEnabled: true, type, secret };
+    const version = { id: newId(), created: nowInSeconds(), isEnabled: true, type, secret };
     this.keys.set(name, [...(this.keys.get(name) ?? []), version]);
     return version;
   }
@@ -108,7 +125,8 @@ export class AzureVaultDouble implements AsyncDisposable {
     const failure = this.failures.shift();
     if (failure !== undefined) return failure;
     return (
-      this.#refusalOf(searchParams) ?? this.#handle({ method, pathname, type: headers['content-type'] ?? '' }, bytes)
+      this.#refusalOf(searchParams) ??
+      this.#handle({ method, pathname, query: searchParams, type: headers['content-type'] ?? '' }, bytes)
     );
   }
 
@@ -119,13 +137,62 @@ export class AzureVaultDouble implements AsyncDisposable {
     return this.isPermitted ? undefined : forbidden('ForbiddenByRbac', 'The caller is not authorized.');
   }
 
-  #handle(request: { method: string; pathname: string; type: string }, bytes: Buffer): JsonAnswer {
+  #handle(request: VaultRequest, bytes: Buffer): JsonAnswer {
     const [, kind = '', name = '', id = '', verb = ''] = request.pathname.split('/');
     const what = `${request.method} ${kind}`;
-    if (what === 'GET secrets') return this.#getSecret(name, id);
-    if (what === 'GET keys') return this.#getKey(name, id);
-    const isOperation = what === 'POST keys' && request.type.startsWith('application/json');
-    return isOperation ? this.#operate({ name, id, verb }, bytes) : { status: 404, body: '<html>Not Found</html>' };
+    if (what === 'GET secrets' && id !== 'versions') return this.#getSecret(name, id);
+    if (what === 'GET keys' && id !== 'versions') return this.#getKey(name, id);
+    const hasJson = request.type.startsWith('application/json');
+    if (what === 'POST keys' && hasJson && /^(un)?wrapkey$/.test(verb)) return this.#operate({ name, id, verb }, bytes);
+    if (!this.isOfficer) return forbidden('ForbiddenByRbac', 'The caller is not authorized.');
+    if (what === 'GET secrets') return this.#list(this.secrets.get(name) ?? [], request);
+    if (what === 'GET keys') return this.#list(this.keys.get(name) ?? [], request);
+    if (what === 'PUT secrets' && hasJson && id === '') return this.#setSecret(name, bytes);
+    if (what === 'POST keys' && id === 'create' && hasJson) return this.#createKey(name, bytes);
+    if (what === 'POST keys' && id === 'rotate' && bytes.byteLength === 0) return this.#rotateKey(name);
+    return { status: 404, body: '<html>Not Found</html>' };
+  }
+
+  /** A vault knows nothing of a name that it does not have: it lists no versions. */
+  #list(versions: readonly (SecretVersion | KeyVersion)[], { pathname, query }: VaultRequest): JsonAnswer {
+    const start = Number(query.get('$skiptoken') ?? 0);
+    const next = start + pageSize;
+    const url = `https://${this.host}${pathname}`;
+    const value = versions.slice(start, next).map((version) => {
+      const id = url.replace(/versions$/, version.id);
+      return { [pathname.startsWith('/keys/') ? 'kid' : 'id']: id, attributes: attributesOf(version) };
+    });
+    const link = `${url}?api-version=${query.get('api-version')}&$skiptoken=${next}`;
+    return { status: 200, body: { value, nextLink: next < versions.length ? link : null } };
+  }
+
+  #setSecret(name: string, bytes: Buffer): JsonAnswer {
+    const { value, contentType, tags, ...others } = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
+    if (typeof value !== 'string' || !/^[0-9a-zA-Z-]{1,127}$/.test(name) || 'value' in others) {
+      return vaultError(400, 'BadParameter', 'Property value is invalid.');
+    }
+    this.addSecret(name, value, {
+      ...(typeof contentType === 'string' && { contentType }),
+      ...(tags !== undefined && { tags: tags as Record<string, string> }),
+    });
+    return this.#getSecret(name, '');
+  }
+
+  #createKey(name: string, bytes: Buffer): JsonAnswer {
+    const { kty, key_size, key_ops } = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
+    const isGood = (kty === 'RSA' && key_size === 3072) || (kty === 'oct-HSM' && key_size === 256);
+    if (!isGood || JSON.stringify(key_ops) !== '["wrapKey","unwrapKey"]') {
+      return vaultError(400, 'BadParameter', `Property of key type ${String(kty)} is invalid.`);
+    }
+    this.addKey(name, kty);
+    return this.#getKey(name, '');
+  }
+
+  #rotateKey(name: string): JsonAnswer {
+    const newest = this.keys.get(name)?.at(-1);
+    if (newest === undefined) return keyNotFound(name, '');
+    this.addKey(name, newest.type);
+    return this.#getKey(name, '');
   }
 
   #challenge(): JsonAnswer {
@@ -147,7 +214,8 @@ export class AzureVaultDouble implements AsyncDisposable {
       return forbidden('SecretDisabled', 'Operation get is not allowed on a disabled secret.');
     }
     const url = `https://${this.host}/secrets/${name}/${version.id}`;
-    return { status: 200, body: { value: version.value, id: url, attributes: attributesOf(version) } };
+    const { value, contentType, tags } = version;
+    return { status: 200, body: { value, contentType, tags, id: url, attributes: attributesOf(version) } };
   }
 
   #getKey(name: string, id: string): JsonAnswer {
@@ -202,8 +270,14 @@ function find<V extends Version>(versions: readonly V[] | undefined, id: string)
   return id === '' ? versions?.at(-1) : versions?.find((version) => version.id === id);
 }
 
-function attributesOf({ isEnabled, expires }: Version): object {
-  return { enabled: isEnabled, ...(expires !== undefined && { exp: expires }), recoveryLevel: 'Recoverable' };
+function attributesOf({ isEnabled, created, expires }: Version): object {
+  return {
+    enabled: isEnabled,
+    created,
+    updated: created,
+    ...(expires !== undefined && { exp: expires }),
+    recoveryLevel: 'Recoverable',
+  };
 }
 
 function keyNotFound(name: string, id: string): JsonAnswer {
@@ -217,6 +291,10 @@ export function vaultError(status: number, code: string, message: string): JsonA
 
 function forbidden(inner: string, message: string): JsonAnswer {
   return { status: 403, body: { error: { code: 'Forbidden', message, innererror: { code: inner } } } };
+}
+
+function nowInSeconds(): number {
+  return Math.floor(Date.now() / 1000);
 }
 
 function newId(): string {

@@ -2,10 +2,11 @@ import type { JsonAnswer } from './json-exchange.ts';
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { castagnoli, GcpRestDouble, googleError, type RestRequest } from './gcp-rest-double.ts';
 
-export type VersionState = 'ENABLED' | 'DISABLED' | 'DESTROY_SCHEDULED' | 'DESTROYED';
+export type VersionState = 'PENDING_GENERATION' | 'ENABLED' | 'DISABLED' | 'DESTROY_SCHEDULED' | 'DESTROYED';
 
 interface KeyVersion {
   readonly key: Buffer;
+  readonly createTime: string;
   state: VersionState;
 }
 
@@ -14,9 +15,12 @@ const requestFields: Readonly<Record<string, readonly string[]>> = {
   decrypt: ['ciphertext', 'ciphertextCrc32c', 'additionalAuthenticatedData', 'additionalAuthenticatedDataCrc32c'],
 };
 
+/** So that a test need not make hundreds of versions to get a second page. */
+const pageSize = 2;
+
 /**
- * Encrypt and Decrypt of Cloud KMS (REST reference, v1) with one key, `keyName`, whose newest version is its primary one.
- * Ciphertexts are AES-256-GCM with the additional authenticated data, behind the number of their version.
+ * Cloud KMS (REST reference, v1) with one key, `keyName`: Encrypt and Decrypt, GetCryptoKey, CreateCryptoKey (of that very
+ * key, once it is removed), UpdateCryptoKeyPrimaryVersion, and Create, Get, List and DestroyCryptoKeyVersion. Ciphertexts are AES-256-GCM with the additional authenticated data, behind the number of their version.
  */
 export class GcpKmsDouble implements AsyncDisposable {
   readonly keyName = 'projects/test-project/locations/europe-west1/keyRings/backup/cryptoKeys/data';
@@ -27,6 +31,15 @@ export class GcpKmsDouble implements AsyncDisposable {
   unverified = 0;
   /** Whether the account may use the key. */
   isPermitted = true;
+  /** Whether the account may do more than encrypt and decrypt. */
+  isAdministrator = true;
+  /** What new versions are, until they have been looked at once. */
+  firstState: VersionState = 'ENABLED';
+  /** Its number. */
+  primary = 0;
+  labels: unknown;
+  /** In how many of the next cases to make a key and fail to say so. */
+  loseAnswers = 0;
   #rest: GcpRestDouble | undefined;
 
   static async start(folder: string): Promise<GcpKmsDouble> {
@@ -41,8 +54,14 @@ export class GcpKmsDouble implements AsyncDisposable {
     return this.#rest;
   }
 
+  /** Makes a new version the primary one. */
   addVersion(): void {
-    this.versions.push({ key: randomBytes(32), state: 'ENABLED' });
+    this.#makeVersion('ENABLED');
+    this.primary = this.versions.length;
+  }
+
+  #makeVersion(state: VersionState): void {
+    this.versions.push({ key: randomBytes(32), createTime: new Date().toISOString().replace('Z', '000123Z'), state });
   }
 
   setState(version: number, state: VersionState): void {
@@ -54,7 +73,90 @@ export class GcpKmsDouble implements AsyncDisposable {
     await this.rest[Symbol.asyncDispose]();
   }
 
-  #handle({ method, path, body }: RestRequest): JsonAnswer {
+  #handle(request: RestRequest): JsonAnswer {
+    return /:(en|de)crypt$/.test(request.path) ? this.#use(request) : this.#administer(request);
+  }
+
+  #administer({ method, path, query, body }: RestRequest): JsonAnswer {
+    if (!this.isAdministrator) return googleError('PERMISSION_DENIED', `Permission denied on resource '${path}'.`);
+    const keys = `/v1/${this.keyName.replace(/\/[^/]+$/, '')}`;
+    if (method === 'POST' && path === keys) return this.#create(query['cryptoKeyId'] ?? '', body);
+    const { name = '', rest = '' } =
+      /^\/v1\/(?<name>projects\/.*?\/cryptoKeys\/[^/:]+)(?<rest>.*)$/.exec(path)?.groups ?? {};
+    if (name !== this.keyName || this.versions.length === 0) {
+      return googleError('NOT_FOUND', `CryptoKey ${name} not found.`);
+    }
+    const { number = '', verb = '' } =
+      /^\/cryptoKeyVersions\/(?<number>\d+)(?<verb>:destroy)?$/.exec(rest)?.groups ?? {};
+    const what = `${method} ${number === '' ? rest : `/cryptoKeyVersions/N${verb}`}`;
+    if (what === 'GET ') return { status: 200, body: this.#describeKey() };
+    if (what === 'POST :updatePrimaryVersion') return this.#updatePrimary(Number(body['cryptoKeyVersionId']));
+    if (what === 'GET /cryptoKeyVersions') return this.#list(Number(query['pageToken'] ?? 0));
+    if (what === 'POST /cryptoKeyVersions' && Object.keys(body).length === 0) return this.#createVersion();
+    if (what === 'GET /cryptoKeyVersions/N') return this.#getVersion(Number(number));
+    if (what === 'POST /cryptoKeyVersions/N:destroy') return this.#destroyVersion(Number(number));
+    return { status: 404, body: '<html>Not Found</html>' };
+  }
+
+  #create(id: string, { purpose, labels, ...others }: RestRequest['body']): JsonAnswer {
+    if (purpose !== 'ENCRYPT_DECRYPT' || Object.keys(others).length > 0 || !this.keyName.endsWith(`/${id}`)) {
+      return googleError('INVALID_ARGUMENT', 'The request is not valid.');
+    }
+    if (this.versions.length > 0) return googleError('ALREADY_EXISTS', `CryptoKey ${this.keyName} already exists.`);
+    this.labels = labels;
+    this.addVersion();
+    if (this.loseAnswers-- > 0) return googleError('UNAVAILABLE', 'The service is currently unavailable.');
+    return { status: 200, body: this.#describeKey() };
+  }
+
+  #describeKey(): object {
+    const primary = this.primary === 0 ? {} : { primary: this.#describeVersion(this.primary) };
+    return { name: this.keyName, purpose: 'ENCRYPT_DECRYPT', labels: this.labels, ...primary };
+  }
+
+  #describeVersion(number: number): object {
+    const { createTime, state } = this.versions[number - 1] ?? {};
+    return { name: `${this.keyName}/cryptoKeyVersions/${number}`, createTime, state, protectionLevel: 'SOFTWARE' };
+  }
+
+  #updatePrimary(number: number): JsonAnswer {
+    const refusal = this.#refusalOf(number);
+    if (refusal !== undefined) return refusal;
+    this.primary = number;
+    return { status: 200, body: this.#describeKey() };
+  }
+
+  #list(start: number): JsonAnswer {
+    const next = start + pageSize;
+    const numbers = this.versions.map((_, index) => index + 1);
+    const page = numbers.slice(start, next).map((number) => this.#describeVersion(number));
+    const nextPageToken = next < numbers.length ? { nextPageToken: String(next) } : {};
+    return { status: 200, body: { cryptoKeyVersions: page, totalSize: numbers.length, ...nextPageToken } };
+  }
+
+  #createVersion(): JsonAnswer {
+    this.#makeVersion(this.firstState);
+    return { status: 200, body: this.#describeVersion(this.versions.length) };
+  }
+
+  #getVersion(number: number): JsonAnswer {
+    const version = this.versions[number - 1];
+    if (version === undefined) return this.#notFound(number);
+    if (version.state === 'PENDING_GENERATION') version.state = 'ENABLED';
+    return { status: 200, body: this.#describeVersion(number) };
+  }
+
+  #destroyVersion(number: number): JsonAnswer {
+    const version = this.versions[number - 1];
+    if (version === undefined) return this.#notFound(number);
+    if (version.state !== 'ENABLED' && version.state !== 'DISABLED') {
+      return googleError('FAILED_PRECONDITION', `CryptoKeyVersion ${number} is in state ${version.state}.`);
+    }
+    version.state = 'DESTROY_SCHEDULED';
+    return { status: 200, body: this.#describeVersion(number) };
+  }
+
+  #use({ method, path, body }: RestRequest): JsonAnswer {
     const {
       name = '',
       version,
@@ -66,7 +168,7 @@ export class GcpKmsDouble implements AsyncDisposable {
     if (method !== 'POST' || fields === undefined) return { status: 404, body: '<html>Not Found</html>' };
     const refusal = this.#problemOf(name, body, fields);
     if (refusal !== undefined) return refusal;
-    if (verb === 'encrypt') return this.#encrypt(body, version === undefined ? this.versions.length : Number(version));
+    if (verb === 'encrypt') return this.#encrypt(body, version === undefined ? this.primary : Number(version));
     return version === undefined ? this.#decrypt(body) : googleError('INVALID_ARGUMENT', 'name is not a CryptoKey.');
   }
 
@@ -121,7 +223,7 @@ export class GcpKmsDouble implements AsyncDisposable {
       return this.#answer({
         plaintext: plaintext.toString('base64'),
         plaintextCrc32c: castagnoli(plaintext),
-        usedPrimary: version === this.versions.length,
+        usedPrimary: version === this.primary,
         protectionLevel: 'SOFTWARE',
       });
     } catch {

@@ -13,6 +13,7 @@ export interface RestRequest {
   readonly method: string;
   /** Decoded, without the query. */
   readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -93,12 +94,13 @@ export class GcpRestDouble implements AsyncDisposable {
     if (!this.#isKnown(headers.authorization ?? '')) {
       return googleError('UNAUTHENTICATED', 'Request had invalid authentication credentials.');
     }
-    const { pathname } = new URL(url, 'http://localhost');
+    const { pathname, searchParams } = new URL(url, 'http://localhost');
     if (bytes.byteLength > 0 && headers['content-type'] !== 'application/json') {
       return googleError('INVALID_ARGUMENT', 'Invalid content type.');
     }
     const body = bytes.byteLength === 0 ? {} : (JSON.parse(bytes.toString('utf8')) as RestRequest['body']);
-    const request = { method, path: decodeURIComponent(pathname), body };
+    const query = Object.fromEntries(searchParams);
+    const request = { method, path: decodeURIComponent(pathname), query, body };
     this.requests.push(request);
     return this.failures.shift() ?? handle(request);
   }
@@ -135,6 +137,7 @@ const httpStatuses = {
   UNAUTHENTICATED: 401,
   PERMISSION_DENIED: 403,
   NOT_FOUND: 404,
+  ALREADY_EXISTS: 409,
   RESOURCE_EXHAUSTED: 429,
   INTERNAL: 500,
   UNAVAILABLE: 503,

@@ -3,15 +3,24 @@ import { castagnoli, GcpRestDouble, googleError, type RestRequest } from './gcp-
 
 interface SecretVersion {
   readonly data: Buffer;
+  readonly createTime: string;
   state: 'ENABLED' | 'DISABLED' | 'DESTROYED';
 }
 
-/** AccessSecretVersion of Secret Manager (REST reference, v1), for secrets of one project. */
+/** So that a test need not make hundreds of versions to get a second page. */
+const pageSize = 2;
+
+/**
+ * Secret Manager (REST reference, v1) for secrets of one project: AccessSecretVersion, GetSecretVersion,
+ * ListSecretVersions (newest first), CreateSecret, AddSecretVersion and DestroySecretVersion.
+ */
 export class GcpSecretsDouble implements AsyncDisposable {
   readonly secrets = new Map<string, SecretVersion[]>();
   /** In how many of the next answers to flip a bit of the payload. */
   damaged = 0;
   isPermitted = true;
+  /** Whether the account may do more than access versions. */
+  isAdministrator = true;
   #rest: GcpRestDouble | undefined;
 
   static async start(folder: string): Promise<GcpSecretsDouble> {
@@ -26,7 +35,11 @@ export class GcpSecretsDouble implements AsyncDisposable {
   }
 
   add(name: string, data: string | Buffer): SecretVersion {
-    const version: SecretVersion = { data: Buffer.from(data), state: 'ENABLED' };
+    const version: SecretVersion = {
+      data: Buffer.from(data),
+      createTime: new Date().toISOString().replace('Z', '000123Z'),
+      state: 'ENABLED',
+    };
     this.secrets.set(name, [...(this.secrets.get(name) ?? []), version]);
     return version;
   }
@@ -35,18 +48,73 @@ export class GcpSecretsDouble implements AsyncDisposable {
     await this.rest[Symbol.asyncDispose]();
   }
 
-  #handle({ method, path }: RestRequest): JsonAnswer {
-    const { secret = '', version = '' } =
-      /^\/v1\/projects\/test-project\/secrets\/(?<secret>[\w-]+)\/versions\/(?<version>[\w-]+):access$/.exec(path)
-        ?.groups ?? {};
-    if (method !== 'GET' || secret === '') return { status: 404, body: '<html>Not Found</html>' };
-    if (!this.isPermitted) {
-      return googleError(
-        'PERMISSION_DENIED',
-        `Permission 'secretmanager.versions.access' denied for resource 'projects/test-project/secrets/${secret}' (or it may not exist).`,
-      );
+  #handle(request: RestRequest): JsonAnswer {
+    const { secret = '', rest = '' } =
+      /^\/v1\/projects\/test-project\/secrets(?:\/(?<secret>[\w-]+))?(?<rest>.*)$/.exec(request.path)?.groups ?? {};
+    const { version = '', verb = '' } = /^\/versions\/(?<version>[\w-]+)(?::(?<verb>\w+))?$/.exec(rest)?.groups ?? {};
+    const what = `${request.method} ${version === '' ? rest : `/versions/:${verb}`}`;
+    if (!this.isPermitted || (!this.isAdministrator && what !== 'GET /versions/:access')) return denied(secret);
+    if (what === 'POST ' && secret === '') return this.#create(request);
+    if (what === 'POST :addVersion') return this.#addVersion(secret, request.body);
+    if (what === 'GET /versions') return this.#list(secret, request.query['pageToken'] ?? '');
+    if (what === 'GET /versions/:access') return this.#access(secret, version);
+    if (what === 'GET /versions/:') return this.#answer(secret, Number(version));
+    if (what === 'POST /versions/:destroy') return this.#destroy(secret, Number(version));
+    return { status: 404, body: '<html>Not Found</html>' };
+  }
+
+  #create({ query, body }: RestRequest): JsonAnswer {
+    const { secretId = '' } = query;
+    if (!/^[\w-]{1,255}$/.test(secretId) || JSON.stringify(body) !== '{"replication":{"automatic":{}}}') {
+      return googleError('INVALID_ARGUMENT', 'The provided Secret is not valid.');
     }
-    return this.#access(secret, version);
+    if (this.secrets.has(secretId)) {
+      return googleError('ALREADY_EXISTS', `Secret [projects/123456/secrets/${secretId}] already exists.`);
+    }
+    this.secrets.set(secretId, []);
+    return { status: 200, body: { name: `projects/123456/secrets/${secretId}`, replication: { automatic: {} } } };
+  }
+
+  #addVersion(secret: string, { payload }: RestRequest['body']): JsonAnswer {
+    const { data = '', dataCrc32c } = (payload ?? {}) as { data?: string; dataCrc32c?: string };
+    if (!this.secrets.has(secret)) return this.#missing(secret);
+    const bytes = Buffer.from(data, 'base64');
+    if (castagnoli(bytes) !== dataCrc32c) return googleError('INVALID_ARGUMENT', 'Checksum does not match.');
+    this.add(secret, bytes);
+    return this.#answer(secret, this.secrets.get(secret)?.length ?? 0);
+  }
+
+  #list(secret: string, pageToken: string): JsonAnswer {
+    const versions = this.secrets.get(secret);
+    if (versions === undefined) return this.#missing(secret);
+    const numbers = versions.map((_, index) => index + 1).toReversed();
+    const start = Number(pageToken);
+    const next = start + pageSize;
+    const page = numbers.slice(start, next).map((number) => this.#answer(secret, number).body);
+    const nextPageToken = next < numbers.length ? { nextPageToken: String(next) } : {};
+    return { status: 200, body: { ...(page.length > 0 && { versions: page }), ...nextPageToken } };
+  }
+
+  #destroy(secret: string, number: number): JsonAnswer {
+    const version = this.secrets.get(secret)?.[number - 1];
+    if (version?.state === 'DESTROYED') {
+      return googleError('FAILED_PRECONDITION', `Secret Version [${number}] is in DESTROYED state.`);
+    }
+    if (version !== undefined) version.state = 'DESTROYED';
+    return this.#answer(secret, number);
+  }
+
+  /** The facts of a version. */
+  #answer(secret: string, number: number): JsonAnswer {
+    const version = this.secrets.get(secret)?.[number - 1];
+    const name = `projects/123456/secrets/${secret}/versions/${number}`;
+    if (version === undefined) return googleError('NOT_FOUND', `Secret Version [${name}] not found.`);
+    const { createTime, state } = version;
+    return { status: 200, body: { name, createTime, state, replicationStatus: { automatic: {} } } };
+  }
+
+  #missing(secret: string): JsonAnswer {
+    return googleError('NOT_FOUND', `Secret [projects/123456/secrets/${secret}] not found.`);
   }
 
   #access(secret: string, version: string): JsonAnswer {
@@ -65,4 +133,11 @@ export class GcpSecretsDouble implements AsyncDisposable {
     if (this.damaged-- > 0) data[0] = (data[0] ?? 0) ^ 1;
     return { status: 200, body: { name, payload: { data: data.toString('base64'), dataCrc32c } } };
   }
+}
+
+function denied(secret: string): JsonAnswer {
+  return googleError(
+    'PERMISSION_DENIED',
+    `Permission 'secretmanager.versions.access' denied for resource 'projects/test-project/secrets/${secret}' (or it may not exist).`,
+  );
 }

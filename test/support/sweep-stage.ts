@@ -68,6 +68,7 @@ export class SweepStage implements AsyncDisposable {
       compression: parseCompression(tool === 'pg_dump' ? 'zstd' : 'none'),
       encryption: { method: 'aes-256', keys: ['env:SWEEP_KEY'] },
       binDir: tool === 'pg_dump' ? this.#cluster.binFolder : this.#tools[tool].folder,
+      rotation: { maxAgeDays: 90, overdue: 'warn' },
       stallTimeoutMs: 60_000,
       isDryRun: false,
     } as const;

@@ -89,6 +89,78 @@ describe('Catalog', () => {
     await assert.rejects(new Catalog(store).find({ by: 'latest' }), { kind: 'integrity', message: /belongs to/ });
   });
 
+  it('reads the newest revision of each manifest alone', async () => {
+    const second = { ...older, revision: 2, rewrappedAt: '2026-05-01T00:00:00.000Z' };
+    const tenth = { ...second, revision: 10 };
+    const store = await storeWith(older, second, tenth, newer);
+    assert.deepEqual(
+      (await new Catalog(store).list()).map(({ manifest }) => manifest),
+      [tenth, newer],
+    );
+    assert.deepEqual(await new Catalog(store).find({ by: 'id', id: older.id }), tenth);
+    assert.deepEqual((await new Catalog(store).readNow(older))?.manifest, tenth);
+    assert.deepEqual(await new Catalog(store).names({ label: 'shop' }), [
+      { label: 'shop', id: older.id, revision: 10 },
+      { label: 'shop', id: newer.id, revision: 1 },
+    ]);
+    await assert.rejects(new Catalog(store).commit(second), { kind: 'conflict' });
+  });
+
+  it('takes a revision for no backup when its first manifest is missing', async () => {
+    const second = { ...older, revision: 2, rewrappedAt: '2026-05-01T00:00:00.000Z' };
+    const catalog = new Catalog(await storeWith(second));
+    assert.deepEqual(await catalog.list(), []);
+    await assert.rejects(catalog.find({ by: 'latest' }), { kind: 'notFound' });
+    assert.equal(await catalog.readNow(older), null);
+  });
+
+  for (const [what, text, message] of [
+    ['damaged', '{"format":', /manifest\.2\.json/],
+    ['that is really the first manifest', JSON.stringify(older), /manifest\.2\.json" says that it is revision 1$/],
+    ['of another number', JSON.stringify({ ...older, revision: 3 }), /manifest\.2\.json" says that it is revision 3$/],
+    ['of another backup', JSON.stringify({ ...newer, revision: 2 }), /manifest\.2\.json" belongs to/],
+  ] as const) {
+    it(`never falls back from a revision ${what}`, async () => {
+      const store = await storeWith(older);
+      await store.put(`shop/${older.id}/manifest.2.json`, streamOf(text));
+      const [entry] = await new Catalog(store).list();
+      assert.match(entry?.problem?.message ?? '', message);
+      await assert.rejects(new Catalog(store).find({ by: 'latest' }), { kind: 'integrity', message });
+    });
+  }
+
+  it('takes a first manifest that says it is a later one for damaged', async () => {
+    const store = new MemoryStore();
+    await store.put(`shop/${older.id}/manifest.json`, streamOf(JSON.stringify({ ...older, revision: 2 })));
+    await assert.rejects(new Catalog(store).find({ by: 'latest' }), { kind: 'integrity', message: /revision 2/ });
+  });
+
+  it('takes other names for no manifests', async () => {
+    const store = await storeWith(older);
+    for (const name of [
+      'manifest.1.json',
+      'manifest.02.json',
+      'manifest.x.json',
+      'manifest.2.json.bak',
+      'manifest.2',
+    ]) {
+      await store.put(`shop/${older.id}/${name}`, streamOf('{'));
+    }
+    assert.deepEqual((await new Catalog(store).list())[0]?.manifest, older);
+  });
+
+  it('deletes a backup with all its revisions, the first one first', async () => {
+    const store = await storeWith(older, { ...older, revision: 2 }, newer);
+    const deleted: string[] = [];
+    const remove = store.delete.bind(store);
+    store.delete = async (keys, options) => {
+      deleted.push(...keys);
+      await remove(keys, options);
+    };
+    await new Catalog(store).delete(older);
+    assert.deepEqual(deleted, [`shop/${older.id}/manifest.json`, `shop/${older.id}/manifest.2.json`]);
+  });
+
   it('deletes a backup with its leftovers and nothing else', async () => {
     const store = await storeWith(older, newer);
     await store.put(`shop/${older.id}/archive.dump.zst.aes`, streamOf('bytes'));

@@ -64,6 +64,16 @@ describe('selectLeftovers', () => {
       expected: [],
     },
     {
+      name: 'takes later revisions of a manifest whose first one is gone, and keeps them beside it',
+      given: contents([
+        [`shop/${id}/archive.dump.aes`, long],
+        [`shop/${id}/manifest.2.json`, long],
+        [`shop/${otherId}/manifest.2.json`, long],
+        [`shop/${otherId}/manifest.json`, long],
+      ]),
+      expected: [`shop/${id}/archive.dump.aes`, `shop/${id}/manifest.2.json`],
+    },
+    {
       name: 'tells labels and ids apart',
       given: contents([
         [`shop/${id}/archive.dump.aes`, long],

@@ -222,10 +222,11 @@ describe('locks of Google Cloud Storage', () => {
 describe('class and tags in Google Cloud Storage', () => {
   it('gives objects their class and manifests none, and all of them the tags', async () => {
     await using store = await open({ gcs: { storageClass: 'NEARLINE' }, tags: { owner: 'ops team', ünï: 'çødé' } });
-    for (const key of ['db/1/data.dump', 'db/1/manifest.json', 'manifest.json/a']) await store.put(key, streamOf('x'));
+    const manifests = ['db/1/manifest.json', 'db/1/manifest.2.json'];
+    for (const key of ['db/1/data.dump', ...manifests, 'manifest.json/a']) await store.put(key, streamOf('x'));
     const resource = (key: string): Record<string, unknown> => double.object('bucket', `p/${key}`)?.resource ?? {};
     assert.equal(resource('db/1/data.dump')['storageClass'], 'NEARLINE');
-    assert.equal(resource('db/1/manifest.json')['storageClass'], undefined);
+    for (const key of manifests) assert.equal(resource(key)['storageClass'], undefined);
     assert.equal(resource('manifest.json/a')['storageClass'], 'NEARLINE');
     const { owner, ünï } = resource('db/1/manifest.json')['metadata'] as Record<string, string>;
     assert.deepEqual({ owner, ünï }, { owner: 'ops team', ünï: 'çødé' });

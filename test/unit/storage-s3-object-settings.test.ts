@@ -99,8 +99,10 @@ describe('settings of objects in S3', () => {
   it('keep manifests in the default class', async () => {
     await withServer(nothing, { s3: { storageClass: 'GLACIER' } }, async (store, requests) => {
       await store.put('a/manifest.json', streamOf('{}'));
+      await store.put('a/manifest.2.json', streamOf('{}'));
       await store.put('a/manifest.json.zst', streamOf('{}'));
       assert.equal(find(requests, 'PUT', /manifest\.json\?/).headers['x-amz-storage-class'], undefined);
+      assert.equal(find(requests, 'PUT', /manifest\.2\.json\?/).headers['x-amz-storage-class'], undefined);
       assert.equal(find(requests, 'PUT', /zst/).headers['x-amz-storage-class'], 'GLACIER');
     });
   });

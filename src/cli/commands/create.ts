@@ -10,14 +10,14 @@ import { toReportable } from '../failure.ts';
 import { describeCreated } from '../output/describe-backup.ts';
 import { toErrorDocument, type Output } from '../output/output.ts';
 import { showProgress } from '../output/progress.ts';
-import { addOptions, type AuditOptions, type CommonOptions } from '../option-groups.ts';
+import { addOptions, type AuditOptions, type CommonOptions, type RotationOptions } from '../option-groups.ts';
 import { listOption, option, parseCount } from '../options.ts';
 import { readConnection } from '../read-connection.ts';
 import { runWith } from '../run-command.ts';
 import type { StoreOptions, UploadOptions } from '../store-options.ts';
 import { withStores } from '../with-store.ts';
 
-interface CreateOptions extends CommonOptions, AuditOptions, StoreOptions, UploadOptions {
+interface CreateOptions extends CommonOptions, AuditOptions, RotationOptions, StoreOptions, UploadOptions {
   readonly database?: readonly string[];
   readonly label?: string;
   readonly encrypt?: 'openpgp' | 'aes-256';
@@ -41,6 +41,7 @@ interface CreateOptions extends CommonOptions, AuditOptions, StoreOptions, Uploa
   readonly lockWaitTimeout?: string;
   readonly stallTimeout: string;
   readonly pgBin?: string;
+  readonly rotationOverdue: 'warn' | 'fail';
   readonly allowPartial?: boolean;
   readonly dryRun?: boolean;
 }
@@ -72,9 +73,12 @@ export function createCommand(output: Output): Command {
     .addOption(option('--lock-wait-timeout <time>', "give up on a table's lock after so long"))
     .addOption(option('--stall-timeout <time>', 'give up when pg_dump is silent for so long').default('1h'))
     .addOption(option('--pg-bin <folder>', "where PostgreSQL's client tools are"))
+    .addOption(
+      option('--rotation-overdue <what>', 'for a key older than that').choices(['warn', 'fail']).default('warn'),
+    )
     .addOption(option('--allow-partial', 'go on without a store that fails, and end with exit code 60'))
     .addOption(option('--dry-run', 'connect and plan, write nothing'));
-  addOptions(command, 'store', 'upload', 'audit', 'common');
+  addOptions(command, 'store', 'upload', 'rotation', 'audit', 'common');
   return runWith<CreateOptions>({ command, output }, runCreate);
 }
 
@@ -204,6 +208,7 @@ function toSettings(
     compression: parseCompression(options.compress),
     binDir: options.pgBin,
     stallTimeoutMs: parseDuration(options.stallTimeout),
+    rotation: { maxAgeDays: options.rotationMaxAgeDays, overdue: options.rotationOverdue },
     allowPartial: options.allowPartial === true,
     isDryRun: options.dryRun === true,
   };

@@ -1,6 +1,7 @@
 import type { CreatedBackup, DryRun } from '../../backup/create-backup.ts';
 import type { CatalogEntry } from '../../catalog/catalog.ts';
 import type { EncryptionDescription, Manifest, ManifestObject } from '../../catalog/manifest.ts';
+import { describeKey, identifyKey } from '../../core/key-identity.ts';
 import type { ObjectLock } from '../../core/object-lock.ts';
 import type { ServerEncryption } from '../../core/server-encryption.ts';
 import { formatBytes, formatDuration, formatTable } from './format.ts';
@@ -57,10 +58,15 @@ export function describeManifest(manifest: Manifest): string {
     ['format', [dump.format, ...dump.options].join(' ')],
     ['compression', manifest.compression.method],
     ['encryption', describeEncryption(manifest.encryption)],
+    ...describeRevision(manifest),
     ['seal', describeSeal(manifest)],
     ...objects.flatMap(describeObject),
   ];
   return facts.map(([name = '', value = '']) => `${name.padEnd(12)} ${value}`).join('\n');
+}
+
+function describeRevision({ revision, rewrappedAt }: Manifest): [string, string][] {
+  return revision === undefined ? [] : [['revision', `${revision}, wrapped anew ${rewrappedAt ?? ''}`.trimEnd()]];
 }
 
 function describeObject(object: ManifestObject): [string, string][] {
@@ -91,7 +97,7 @@ function describeEncryption(encryption: EncryptionDescription): string {
   const openers =
     encryption.method === 'openpgp'
       ? [...encryption.recipients, ...(encryption.passphrase ? ['a passphrase'] : [])]
-      : encryption.wrappedKeys.map((key) => (key.provider === 'key' ? `key ${key.keyId}` : 'a passphrase'));
+      : encryption.wrappedKeys.map((wrapped) => describeKey(identifyKey(wrapped)));
   return `${encryption.method}, opened by ${openers.join(' or ')}`;
 }
 

@@ -67,6 +67,11 @@ export class Output {
     });
   }
 
+  /** For people who are to decide something now. */
+  notice(text: string): void {
+    this.streams.stderr.write(`${text}\n`);
+  }
+
   failure(error: BackupError): void {
     if (this.#isJson && !this.#hasResult) this.result({ error: toErrorDocument(error) }, '');
     this.streams.stderr.write(`librelog-backup: ${error.message}\n`);

@@ -1,4 +1,4 @@
-import { BackupError } from '../core/backup-error.ts';
+import { BackupError } from './backup-error.ts';
 
 /** A member of a JSON object: its name, and where its value stands in the text. */
 export interface JsonMember {

@@ -1,0 +1,65 @@
+import { Catalog, type BackupName } from '../catalog/catalog.ts';
+import type { Manifest } from '../catalog/manifest.ts';
+import { identifyKey, type KeyIdentity } from '../core/key-identity.ts';
+import type { KeyVersion } from '../keys/key-admin.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { forEachBackup } from './for-each-backup.ts';
+
+/** A key that opens backups; of OpenPGP certificates `keyId` is the fingerprint. */
+export type UsedKey = Omit<KeyIdentity, 'provider'> & { readonly provider: KeyIdentity['provider'] | 'openpgp' };
+
+/** A backup in one store, and all keys that open it. */
+export interface OpenableBackup extends BackupName {
+  readonly store: string;
+  readonly keys: readonly UsedKey[];
+}
+
+export interface BackupQuery {
+  readonly stores: readonly ObjectStore[];
+  readonly label?: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** What opens the backups of the stores, oldest first. Damaged manifests count as `damaged`, and name no key. */
+export async function readOpenableBackups(
+  query: BackupQuery,
+): Promise<{ readonly backups: readonly OpenableBackup[]; readonly damaged: number }> {
+  const backups: OpenableBackup[] = [];
+  let damaged = 0;
+  for (const store of query.stores) {
+    const catalog = new Catalog(store);
+    const entries = await forEachBackup({
+      backups: await catalog.names({ label: query.label }),
+      signal: query.signal,
+      takesPassphrases: false,
+      work: async (name) => {
+        const entry = await catalog.read(name);
+        return entry && { ...name, keys: entry.problem === null ? keysOf(entry.manifest) : null };
+      },
+    });
+    for (const { label, id, keys } of entries) {
+      if (keys === null) damaged += 1;
+      else backups.push({ label, id, store: store.url, keys });
+    }
+  }
+  return { backups, damaged };
+}
+
+function keysOf({ encryption }: Manifest): readonly UsedKey[] {
+  if (encryption.method !== 'openpgp') return encryption.wrappedKeys.map(identifyKey);
+  const recipients = encryption.recipients.map((keyId) => ({ provider: 'openpgp', keyId }) as const);
+  return encryption.passphrase ? [...recipients, { provider: 'passphrase' }] : recipients;
+}
+
+/** Where the versions of a key are kept: `key` for all secrets, otherwise the service. */
+export type KeyProvider = Exclude<UsedKey['provider'], 'passphrase'>;
+
+/**
+ * Whether a version of a key is what opens a backup. The id of a raw key is that of its bytes, whatever its version is
+ * called; a service has one id for all versions of a key.
+ */
+export function isUseOf(used: UsedKey, provider: KeyProvider, version: Omit<KeyVersion, 'state'>): boolean {
+  if (used.provider !== provider || used.keyId === undefined || used.keyId !== version.keyId) return false;
+  if (provider === 'key' || used.keyVersion === undefined || version.version === undefined) return true;
+  return used.keyVersion === version.version;
+}

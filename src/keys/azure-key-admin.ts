@@ -1,0 +1,116 @@
+import { KeyClient, type KeyProperties, type KeyVaultKey } from '@azure/keyvault-keys';
+import { BackupError } from '../core/backup-error.ts';
+import { isVaultFailure, meaningForOfficer, unexpectedVaultAnswer } from './azure-vault-errors.ts';
+import { AzureVault, type VaultCall } from './azure-vault.ts';
+import type { KeyAdmin, KeyVersion } from './key-admin.ts';
+import type { SecretAccess } from './read-secret.ts';
+import { refusePinnedKey } from './refuse-pinned-key.ts';
+import { compareAge, noDestruction } from './secret-key-admin.ts';
+import type { WrapperReference } from './secret-reference.ts';
+
+const wrapping = { keyOps: ['wrapKey', 'unwrapKey'] };
+const rsaBits = 3072;
+const aesBits = 256;
+
+/**
+ * The versions of a key of Azure Key Vault. Needs the permissions get and list to list, get and create to generate, and
+ * rotate to rotate. It makes an RSA key of 3072 bits, or an AES key of 256 bits in a managed HSM, for nothing but
+ * wrapping. One version cannot be destroyed.
+ */
+export async function openAzureKeyAdmin(reference: WrapperReference, access: SecretAccess): Promise<KeyAdmin> {
+  refusePinnedKey(reference);
+  return await Promise.resolve(new AzureKeyAdmin(reference, access));
+}
+
+class AzureKeyAdmin implements KeyAdmin {
+  readonly name: string;
+  readonly #vault: AzureVault;
+  readonly #client: KeyClient;
+  readonly #keyId: string;
+
+  constructor({ text, location }: WrapperReference, access: SecretAccess) {
+    this.name = text;
+    this.#vault = new AzureVault(location, access);
+    this.#client = new KeyClient(this.#vault.url, this.#vault.credential, this.#vault.clientOptions);
+    this.#keyId = `${this.#vault.url}/keys/${this.#vault.itemName}`;
+  }
+
+  async list(): Promise<readonly KeyVersion[]> {
+    const current = await this.#findCurrent();
+    const all = await this.#call('list the versions of', async (options) => {
+      return await Array.fromAsync(this.#client.listPropertiesOfKeyVersions(this.#vault.itemName, options));
+    });
+    return all.map((properties) => this.#toKeyVersion(properties, current)).toSorted(compareAge);
+  }
+
+  async generate(): Promise<KeyVersion> {
+    if (await this.#exists()) {
+      throw new BackupError('conflict', `there is a key ${this.name} already`, {
+        hint: 'Rotate it, or give another reference.',
+      });
+    }
+    const { properties } = await this.#call('make', async (options) => await this.#create(options));
+    return this.#toKeyVersion(properties, properties.version);
+  }
+
+  async rotate(): Promise<KeyVersion> {
+    const { properties } = await this.#call('rotate', async (options) => {
+      return await this.#client.rotateKey(this.#vault.itemName, options);
+    });
+    return this.#toKeyVersion(properties, properties.version);
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.reject(
+      noDestruction(
+        this.name,
+        'Disable the version in the vault, so that nobody uses it; or delete and purge the whole key.',
+      ),
+    );
+  }
+
+  [Symbol.dispose](): void {}
+
+  async #create(options: { readonly abortSignal: AbortSignal }): Promise<KeyVaultKey> {
+    const { url, itemName } = this.#vault;
+    const isHsm = /\.managedhsm\./.test(new URL(url).hostname);
+    return isHsm
+      ? await this.#client.createOctKey(itemName, { ...options, ...wrapping, keySize: aesBits, hsm: true })
+      : await this.#client.createRsaKey(itemName, { ...options, ...wrapping, keySize: rsaBits });
+  }
+
+  async #exists(): Promise<boolean> {
+    try {
+      await this.#findCurrent();
+      return true;
+    } catch (error) {
+      if (isVaultFailure(error, 'KeyNotFound')) return false;
+      throw error;
+    }
+  }
+
+  /** The newest version: two may have been made in the same second. Nothing when the vault does not tell, for it is disabled. */
+  async #findCurrent(): Promise<string | undefined> {
+    try {
+      const key = await this.#call(
+        'look up',
+        async (options) => await this.#client.getKey(this.#vault.itemName, options),
+      );
+      return key.properties.version;
+    } catch (error) {
+      if (isVaultFailure(error, 'KeyDisabled')) return undefined;
+      throw error;
+    }
+  }
+
+  #toKeyVersion({ version, createdOn, enabled }: KeyProperties, current: string | undefined): KeyVersion {
+    if (version === undefined) throw unexpectedVaultAnswer(`look up key ${this.name}`);
+    const usable = version === current ? 'active' : 'retired';
+    const state = enabled === false ? 'disabled' : usable;
+    return { keyId: this.#keyId, version, createdAt: createdOn ?? null, state };
+  }
+
+  async #call<Result>(verb: string, request: VaultCall<Result>['request']): Promise<Result> {
+    return await this.#vault.call({ action: `${verb} key ${this.name}`, request, meaningOf: meaningForOfficer });
+  }
+}

@@ -1,0 +1,158 @@
+import { BackupError } from '../core/backup-error.ts';
+import type { Secret } from '../core/secret.ts';
+import { crc32c } from './crc32c.ts';
+import { readChildName, readPage, readTime } from './gcp-checked.ts';
+import { GcpClient, type GcpAnswer, type GcpCall } from './gcp-client.ts';
+import { ForeignAnswer, isGcpFailure } from './gcp-errors.ts';
+import { fetchGcpSecret, secretManager, toSecretName, versionName } from './gcp-secret-source.ts';
+import { listJsonFields } from './json-field.ts';
+import type { KeyAdmin, KeyVersion } from './key-admin.ts';
+import type { SecretAccess } from './read-secret.ts';
+import { refusePinnedKey } from './refuse-pinned-key.ts';
+import { SecretKeyAdmin, type SecretVersion, type VersionedSecret } from './secret-key-admin.ts';
+import { withVersion, type SecretReference } from './secret-reference.ts';
+
+const service = {
+  ...secretManager,
+  roleHint: 'Give the account the role Secret Manager Admin on the secret, or on the project to make one.',
+};
+
+/**
+ * The versions of a key in Google Secret Manager. Needs, beside `secretmanager.versions.access`, `…versions.list` to list,
+ * `…secrets.create` and `…versions.add` to generate, `…versions.add` to rotate, and `…versions.list` and
+ * `…versions.destroy` to destroy. A new secret is replicated automatically, as Secret Manager calls it. In a secret that
+ * delays destruction (`versionDestroyTtl`) a destroyed version is disabled until then.
+ */
+export async function openGcpSecretAdmin(reference: SecretReference, access: SecretAccess): Promise<KeyAdmin> {
+  refusePinnedKey(reference);
+  return await Promise.resolve(new SecretKeyAdmin(reference, new GcpVersionedSecret(reference, access)));
+}
+
+class GcpVersionedSecret implements VersionedSecret {
+  readonly #reference: SecretReference;
+  readonly #name: string;
+  readonly #client: GcpClient;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(reference: SecretReference, { env, signal }: SecretAccess) {
+    this.#reference = reference;
+    this.#name = toSecretName(reference);
+    this.#client = new GcpClient(service, env);
+    this.#signal = signal;
+  }
+
+  async listVersions(): Promise<readonly SecretVersion[]> {
+    const found: SecretVersion[] = [];
+    let token = '';
+    do {
+      const { versions, next } = await this.#call('list the versions of secret', {
+        method: 'GET',
+        name: `${this.#name}/versions`,
+        ...(token !== '' && { query: { pageToken: token } }),
+        read: readVersions,
+      });
+      found.push(...versions);
+      token = next;
+    } while (token !== '');
+    const newest = String(Math.max(...found.map(({ version }) => Number(version))));
+    return found.map((facts) => {
+      return facts.version === newest && facts.state === 'retired' ? { ...facts, state: 'active' } : facts;
+    });
+  }
+
+  async read(version?: string): Promise<Secret | null> {
+    const reference = version === undefined ? this.#reference : withVersion(this.#reference, version);
+    try {
+      return (await fetchGcpSecret(this.#client, reference, this.#signal)).secret;
+    } catch (error) {
+      if (isGcpFailure(error, 'NOT_FOUND')) return null;
+      throw error;
+    }
+  }
+
+  async create(content: Secret): Promise<SecretVersion> {
+    const [parent = '', secretId = ''] = this.#name.split('/secrets/');
+    try {
+      await this.#call('make secret', {
+        method: 'POST',
+        name: `${parent}/secrets`,
+        query: { secretId },
+        body: { replication: { automatic: {} } },
+        read: () => {},
+      });
+    } catch (error) {
+      // It had no version a moment ago; or the answer to a first try was lost.
+      const isThere = isGcpFailure(error, 'ALREADY_EXISTS');
+      if (!isThere || (await this.listVersions()).length > 0) throw error;
+    }
+    return await this.add(content);
+  }
+
+  async add(content: Secret): Promise<SecretVersion> {
+    const bytes = content.reveal();
+    const data = Buffer.from(bytes).toString('base64');
+    return await this.#call('write a new version of secret', {
+      method: 'POST',
+      name: this.#name,
+      verb: 'addVersion',
+      body: { payload: { data, dataCrc32c: String(crc32c(bytes)) } },
+      read: toVersion,
+    });
+  }
+
+  async destroy({ version }: KeyVersion): Promise<void> {
+    const { text } = this.#reference;
+    const versions = await this.listVersions();
+    const found = versions.find((other) => other.version === version);
+    if (found === undefined) throw new BackupError('key', `secret ${text} has no version ${version}`);
+    if (found.state === 'active' && versions.some((other) => other !== found && other.state !== 'destroyed')) {
+      throw new BackupError('conflict', `version ${version} of ${text} is the active one`, {
+        hint: 'Rotate the key first, and wrap anew what needs this version.',
+      });
+    }
+    await this.#assertAlone(found);
+    await this.#call('destroy a version of secret', {
+      method: 'POST',
+      name: `${this.#name}/versions/${version}`,
+      verb: 'destroy',
+      body: {},
+      read: toVersion,
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]();
+  }
+
+  /** With a version of the secret go its other fields, which another key may need in just this version. */
+  async #assertAlone({ version, state }: SecretVersion): Promise<void> {
+    const { field, text } = this.#reference;
+    if (field === undefined) return;
+    using content = state === 'disabled' ? null : await this.read(version);
+    if (content !== null && listJsonFields(content, text).every((name) => name === field)) return;
+    throw new BackupError('usage', `version ${version} of ${text} may hold more than this key`, {
+      hint: 'Keep each key in a secret of its own, or destroy the version in Secret Manager.',
+    });
+  }
+
+  async #call<Result>(verb: string, call: Omit<GcpCall<Result>, 'action' | 'signal'>): Promise<Result> {
+    const action = `${verb} ${this.#reference.text}`;
+    return await this.#client.call({ ...call, action, signal: this.#signal });
+  }
+}
+
+function readVersions(answer: GcpAnswer): { readonly versions: SecretVersion[]; readonly next: string } {
+  const { items, next } = readPage(answer, 'versions');
+  return { versions: items.map(toVersion), next };
+}
+
+function toVersion({ name, createTime, state }: GcpAnswer): SecretVersion {
+  return { version: readChildName(name, versionName), createdAt: readTime(createTime), state: toState(state) };
+}
+
+function toState(state: unknown): SecretVersion['state'] {
+  if (state === 'DISABLED') return 'disabled';
+  if (state === 'DESTROYED') return 'destroyed';
+  if (state !== 'ENABLED') throw new ForeignAnswer();
+  return 'retired';
+}

@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import type { ListedKey } from '../../src/backup/list-keys.ts';
+import { assertFailure, assertNothingBelow, entriesBelow } from '../support/cli-assertions.ts';
+import { generatePair } from '../support/openpgp-pair.ts';
+import { createSmallDatabase } from '../support/sample-database.ts';
+import { aesKey, openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
+
+let teller: StoryTeller;
+
+before(async () => {
+  teller = await openStoryTeller();
+  await createSmallDatabase(teller.cluster, 'small', { scale: 100 });
+});
+after(async () => await teller[Symbol.asyncDispose]());
+
+async function listKeys(story: Story, args: string, env = {}): Promise<readonly ListedKey[]> {
+  return (await story.ask<{ keys: ListedKey[] }>(`keys list ${args}`, { env })).keys;
+}
+
+const noStore = { LIBRELOG_BACKUP_STORE: '' };
+
+interface MadeKey {
+  readonly reference: string;
+  readonly keyId: string;
+}
+
+async function rotate(story: Story, reference = 'file:aes.key'): Promise<string> {
+  return (await story.ask<MadeKey>(`keys rotate aes-256 --key ${reference}`)).keyId;
+}
+
+/** A key file as `keys generate` writes it, made at `time`. */
+async function writeAged(story: Story, name: string, time: string): Promise<void> {
+  await story.ask(`keys generate aes-256 --output fresh-${name}`);
+  const text = readFileSync(`${story.folder}/fresh-${name}`, 'utf8');
+  story.write(name, text.replace(/made \S+/, `made ${time}`));
+}
+
+describe('keys generate aes-256', () => {
+  it('makes a key where a reference says', async () => {
+    const story = teller.story();
+    const made = await story.ask<MadeKey>('keys generate aes-256 --key file:new.key');
+    assert.equal(made.reference, 'file:new.key');
+    const [listed] = await listKeys(story, '--key file:new.key', noStore);
+    assert.deepEqual([listed?.keyId, listed?.state, listed?.ageDays], [made.keyId, 'active', 0]);
+    const again = await story.run('keys generate aes-256 --key file:new.key');
+    assertFailure(again, { code: 50, message: /new\.key/, hint: null });
+  });
+
+  it('refuses places that cannot be written, and to guess one', async () => {
+    const story = teller.story();
+    assertFailure(await story.run('keys generate aes-256 --key env:KEY'), { code: 2, message: /env:KEY can be read/ });
+    assertFailure(await story.run('keys generate aes-256'), { code: 2, message: /where the key is to be kept/ });
+    const both = await story.run('keys generate aes-256 --output a --key file:b');
+    assertFailure(both, { code: 2, message: /where the key is to be kept/ });
+  });
+});
+
+describe('keys rotate', () => {
+  it('leaves the old key for the old backups, which the same reference opens', async () => {
+    const story = teller.story();
+    const old = await story.create('small');
+    const keyId = await rotate(story);
+    const young = await story.create('small');
+    for (const { id } of [old, young]) {
+      const { code, stderr } = await story.run(`restore ${id} --output ${id}.dump ${aesKey}`);
+      assert.equal(code, 0, stderr);
+    }
+    const [retired, active] = await listKeys(story, aesKey);
+    assert.deepEqual([retired?.state, retired?.backups, retired?.onlyKeyOf], ['retired', 1, 1]);
+    assert.deepEqual([active?.keyId, active?.state, active?.backups], [keyId, 'active', 1]);
+  });
+
+  it('makes a pair for the same person, and leaves the old one', async () => {
+    const story = teller.story();
+    const pair = await generatePair(story, 'keeper');
+    await story.create('small', `--recipient ${pair.certificate}`);
+    const made = await story.ask<{ fingerprint: string; replaces: string }>(
+      `keys rotate openpgp --recipient ${pair.certificate} --output next`,
+    );
+    assert.equal(made.replaces, pair.fingerprint);
+    assert.notEqual(made.fingerprint, pair.fingerprint);
+    await story.create('small', '--recipient file:next.pub.asc');
+    const keys = await listKeys(story, `--recipient ${pair.certificate} --recipient file:next.pub.asc`);
+    assert.deepEqual(
+      keys.map(({ keyId, backups, ageDays }) => [keyId, backups, ageDays]),
+      [
+        [pair.fingerprint, 1, 0],
+        [made.fingerprint, 1, 0],
+      ],
+    );
+    const again = await story.run(`keys rotate openpgp --recipient ${pair.certificate} --output next`);
+    assertFailure(again, { code: 50, message: /next\.key\.asc/, hint: null });
+  });
+});
+
+describe('keys list', () => {
+  it('tells of keys that backups need and nobody has named', async () => {
+    const story = teller.story();
+    story.write('other.key', randomBytes(32));
+    story.write('pass', 'correct horse battery staple');
+    await story.create('small', `${aesKey} --key file:other.key`);
+    await story.create('small', '--encrypt aes-256 --passphrase file:pass');
+    const keys = await listKeys(story, aesKey);
+    assert.deepEqual(
+      keys.map(({ reference, provider, state, backups, onlyKeyOf }) => [
+        reference,
+        provider,
+        state,
+        backups,
+        onlyKeyOf,
+      ]),
+      [
+        ['file:aes.key', 'key', 'active', 1, 0],
+        [null, 'key', 'unknown', 1, 0],
+        [null, 'passphrase', 'unknown', 1, 1],
+      ],
+    );
+  });
+
+  it('shows what is overdue, and what is due soon', async () => {
+    const story = teller.story();
+    const day = 86_400_000;
+    await writeAged(story, 'old.key', new Date(Date.now() - 91 * day).toISOString());
+    await writeAged(story, 'aging.key', new Date(Date.now() - 80 * day).toISOString());
+    const { stdout } = await story.run(`keys list --key file:old.key --key file:aging.key ${aesKey}`, { env: noStore });
+    const lines = stdout.trimEnd().split('\n').slice(1);
+    assert.match(lines[0] ?? '', /^file:old\.key .* active +91 d OVERDUE$/);
+    assert.match(lines[1] ?? '', /^file:aging\.key .* active +80 d due soon$/);
+    assert.match(lines[2] ?? '', /^file:aes\.key .* active +-$/);
+    const patient = '--key file:old.key --key file:aging.key --rotation-max-age-days 365';
+    const [, aging] = await listKeys(story, patient, noStore);
+    assert.equal(aging?.age, 'fresh');
+  });
+});
+
+describe('create with a key that is too old', () => {
+  const old = '2020-01-01T00:00:00.000Z';
+
+  it('warns, and fails where that was asked for', async () => {
+    const story = teller.story();
+    await writeAged(story, 'old.key', old);
+    const warned = await story.run('create -d small --key file:old.key');
+    assert.equal(warned.code, 0, warned.stderr);
+    assert.match(warned.stderr, /key file:old\.key is \d+ days old, and 90 is the most: rotate it \(/);
+    const files = entriesBelow(story.storeFolder);
+    const refused = await story.run('create -d small --key file:old.key --rotation-overdue fail');
+    assertFailure(refused, { code: 65, message: /key file:old\.key is \d+ days old, and 90 is the most/ });
+    assert.deepEqual(entriesBelow(story.storeFolder), files);
+    story.write('config.yaml', 'rotationOverdue: fail\nrotationMaxAgeDays: 30\n');
+    const configured = await story.run('create -d small --key file:old.key --config config.yaml');
+    assertFailure(configured, { code: 65, message: /and 30 is the most/ });
+  });
+
+  it('goes on once it is rotated', async () => {
+    const story = teller.story();
+    await writeAged(story, 'old.key', old);
+    await rotate(story, 'file:old.key');
+    const { code, stderr } = await story.run('create -d small --key file:old.key --rotation-overdue fail');
+    assert.deepEqual([code, /days old/.test(stderr)], [0, false], stderr);
+  });
+});
+
+describe('keys shred', () => {
+  it('destroys an old key, and says first what is lost', async () => {
+    const story = teller.story();
+    const lost = await story.create('small');
+    const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
+    await rotate(story);
+    const kept = await story.create('small');
+    const command = `keys shred ${aesKey} --key-version ${keyId ?? ''}`;
+    const asked = await story.run(command);
+    assert.equal(asked.code, 2);
+    assert.match(asked.stderr, new RegExp(`1 backups will be lost for good:\\n  small/${lost.id} in file:`));
+    assert.match(asked.stderr, /nobody is there to confirm/);
+    const wrong = await story.run(`${command} --confirm yes`);
+    assert.match(wrong.stderr, /not confirmed: nothing was done/);
+    assert.equal((await story.run(`restore ${lost.id} --output a.dump ${aesKey}`)).code, 0);
+
+    const { code, stderr } = await story.run(`${command} --confirm ${keyId ?? ''}`);
+    assert.equal(code, 0, stderr);
+    const gone = await story.run(`restore ${lost.id} --output b.dump ${aesKey}`);
+    assertFailure(gone, {
+      code: 30,
+      message: new RegExp(`key ${keyId ?? ''} of keyring file:aes.key was destroyed at`),
+    });
+    assert.equal((await story.run(`restore ${kept.id} --output c.dump ${aesKey}`)).code, 0);
+    const [destroyed] = await listKeys(story, aesKey);
+    assert.deepEqual([destroyed?.keyId, destroyed?.state, destroyed?.onlyKeyOf], [keyId, 'destroyed', 1]);
+    const again = await story.run(`${command} --confirm ${keyId ?? ''} --force`);
+    assertFailure(again, { code: 30, message: /destroyed/ });
+  });
+
+  it('refuses the key of the last backup that can be opened, unless forced', async () => {
+    const story = teller.story();
+    await story.create('small');
+    const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
+    await rotate(story);
+    const command = `keys shred ${aesKey} --key-version ${keyId ?? ''} --confirm ${keyId ?? ''}`;
+    assertFailure(await story.run(command), { code: 65, message: /opens the last backups of "small" in file:/ });
+    const { code, stderr } = await story.run(`${command} --force`);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /nothing will be left of "small"/);
+  });
+
+  it('spares backups that another key opens', async () => {
+    const story = teller.story();
+    story.write('other.key', randomBytes(32));
+    const backup = await story.create('small', `${aesKey} --key file:other.key`);
+    const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
+    await rotate(story);
+    const { code, stderr } = await story.run(
+      `keys shred ${aesKey} --key-version ${keyId ?? ''} --confirm ${keyId ?? ''}`,
+    );
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /0 backups will be lost for good\n1 backups need their other keys/);
+    assert.equal((await story.run(`restore ${backup.id} --output a.dump --key file:other.key`)).code, 0);
+  });
+
+  it('refuses the active key, one that is not there, and to work blindly', async () => {
+    const story = teller.story();
+    const keyId = await rotate(story);
+    const confirmed = `--key-version ${keyId} --confirm ${keyId}`;
+    assertFailure(await story.run(`keys shred ${aesKey} ${confirmed}`, { env: noStore }), {
+      code: 2,
+      message: /no store given/,
+    });
+    await story.create('small');
+    const active = await story.run(`keys shred ${aesKey} ${confirmed} --force`);
+    assert.equal(active.code, 50);
+    assert.match(active.stderr, /is the active one/);
+    const missing = await story.run(`keys shred ${aesKey} --key-version 0123456789abcdef --confirm 0123456789abcdef`);
+    assertFailure(missing, { code: 30, message: /has no version "0123456789abcdef"$/ });
+  });
+
+  it('leaves nothing half-done where the key cannot be written', async () => {
+    const story = teller.story();
+    assertFailure(await story.run('keys rotate aes-256 --key file:missing.key'), {
+      code: 30,
+      message: /missing\.key/,
+      hint: null,
+    });
+    assertNothingBelow(story.storeFolder);
+  });
+});
