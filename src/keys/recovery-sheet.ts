@@ -1,4 +1,3 @@
-import { BackupError } from '../core/backup-error.ts';
 import { Secret } from '../core/secret.ts';
 import { productVersion } from '../core/version.ts';
 import { checkLine, checkLines } from './sheet-checks.ts';
@@ -43,7 +42,7 @@ export function formatKeySheet(sheet: KeySheet): Secret {
     return `  ${index + 1}     ${toGroups(line)}     ${checkLine(line, index + 1)}`;
   });
   return toSheet([
-    ...toHead('AES-256 KEY', 'that this key protects'),
+    ...toHead('AES-256 KEY', 'locked by'),
     ...toFacts({ ...toTimes(sheet), 'Key id': `${sheet.keyId} (manifests name it)` }),
     '',
     'THE KEY: 64 digits, 0 to 9 and a to f',
@@ -57,9 +56,9 @@ export function formatKeySheet(sheet: KeySheet): Secret {
     '',
     'TYPING IT',
     '',
-    'Type the digits of each line on a line of its own, in lower case, with',
-    'or without the blanks, without its number and check, into a new file',
-    'typed.txt. Then join the lines:',
+    'After umask 077, type the digits of each line on a line of its own, in',
+    'lower case, with or without the blanks, without its number and check,',
+    'into a new file typed.txt. Then join the lines:',
     '',
     `    umask 077; tr -d ' \\r\\n' < typed.txt > backup.key`,
     '',
@@ -76,9 +75,9 @@ export function formatKeySheet(sheet: KeySheet): Secret {
 /** The same for an OpenPGP private key, whose armored text stands there as it is: gpg imports the very sheet. */
 export function formatPrivateKeySheet(sheet: PrivateKeySheet): Secret {
   const lines = sheet.text.revealText().trimEnd().split('\n');
-  const passphrase = sheet.isLocked ? ' --private-key-passphrase file:passphrase' : '';
+  const passphrase = sheet.isLocked ? ['--private-key-passphrase file:passphrase'] : [];
   return toSheet([
-    ...toHead('OPENPGP PRIVATE KEY', 'that were encrypted to it'),
+    ...toHead('OPENPGP PRIVATE KEY', 'encrypted to'),
     ...toFacts({ ...toTimes(sheet), Fingerprint: toGroups(sheet.fingerprint) }),
     ...sheet.userIds.map((userId) => `User id      ${toAscii(userId)}`),
     ...toLockText(sheet.isLocked),
@@ -97,16 +96,16 @@ export function formatPrivateKeySheet(sheet: PrivateKeySheet): Secret {
     '',
     'TYPING IT',
     '',
-    'Type all lines from BEGIN to END, the empty one as well, into a new file',
-    'typed.txt. Capital and small letters differ. Then:',
+    'After umask 077, type all lines from BEGIN to END, also the empty one,',
+    'into a new file typed.txt. Capital and small letters differ. Then:',
     '',
     '    umask 077; cp typed.txt private-key.asc',
     '',
     ...toCheckSteps('private-key.asc', checkLines(lines)),
-    ...toRestoreSteps(`--private-key file:private-key.asc${passphrase}`),
-    'Without librelog-backup, gpg opens a backup; docs/recover.md, which comes',
-    'with librelog-backup, has each step. Print that page and keep it beside',
-    'this:',
+    ...toRestoreSteps('--private-key file:private-key.asc', ...passphrase),
+    'Without librelog-backup, gpg opens a backup; docs/recover.md, which',
+    'comes with librelog-backup, has each step. Print that page and keep it',
+    'beside this:',
     '',
     '    gpg --import private-key.asc',
     '    gpg --output OUTPUT --decrypt OBJECT',
@@ -114,8 +113,6 @@ export function formatPrivateKeySheet(sheet: PrivateKeySheet): Secret {
 }
 
 function toSheet(lines: readonly string[]): Secret {
-  const tooLong = lines.find((line) => line.length > columns);
-  if (tooLong !== undefined) throw new BackupError('bug', `recovery sheet has a line of ${tooLong.length} columns`);
   return Secret.fromText(`${lines.join('\n')}\n`);
 }
 
@@ -124,10 +121,10 @@ function toHead(what: string, which: string): string[] {
     `LIBRELOG-BACKUP RECOVERY SHEET: ${what}`,
     rule,
     '',
-    `This sheet holds a key. Whoever has it can read the backups`,
-    `${which}; without the key nobody can. Keep it like cash: on`,
-    'paper, in a safe, away from the machines that make backups and from',
-    'the place where the backups are. Then delete the files it came in.',
+    `This sheet holds a key. Whoever has it can read the backups ${which}`,
+    'it; without it nobody can. Keep it like cash: on paper, in a safe, away',
+    'from the machines that make backups and from the place where the backups',
+    'are. Then delete the files that it was printed from.',
     '',
   ];
 }
@@ -158,16 +155,17 @@ function toChecksText(whole: string): string[] {
   ];
 }
 
+/** By itself zbarimg announces what it reads to all programs on the system's message bus. */
 function toScanSteps({ hasQrCode }: SheetFacts, file: string, what: string): string[] {
   if (!hasQrCode) return ['There is no QR code of this key: it is too long for one.'];
   return [
     'SCANNING IT',
     '',
-    `The QR code that belongs to this sheet (.png, .svg) holds ${what}`,
-    `and nothing else. Save what it holds as ${file}. Use a reader that`,
+    `The QR code beside this text (.png, .svg) holds ${what},`,
+    `and nothing else. Save that as ${file}. Take a reader that`,
     'works offline and keeps nothing, such as zbarimg of zbar-tools:',
     '',
-    `    umask 077; zbarimg --quiet --raw SHEET.png > ${file}`,
+    `    umask 077; zbarimg --nodbus -q --raw SHEET.png > ${file}`,
   ];
 }
 
@@ -193,7 +191,7 @@ function toCheckSteps(file: string, whole: string): string[] {
   ];
 }
 
-function toRestoreSteps(key: string): string[] {
+function toRestoreSteps(...keys: readonly string[]): string[] {
   return [
     'RESTORING with it, on a machine with nothing on it',
     '',
@@ -203,8 +201,8 @@ function toRestoreSteps(key: string): string[] {
     '',
     '    librelog-backup list --store URL',
     '    librelog-backup restore latest --store URL --label NAME \\',
-    '      --target postgresql:///NAME --create-db \\',
-    `      ${key}`,
+    `      --target postgresql:///NAME --create-db \\`,
+    `      ${keys.join(' \\\n      ')}`,
     '',
   ];
 }
