@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { generateKey } from 'openpgp';
 import type { AuditEntry } from '../../src/audit/audit-event.ts';
 import type { ExportedKey } from '../../src/backup/export-key.ts';
-import { assertFailure, entriesBelow } from '../support/cli-assertions.ts';
+import { assertFailure, assertNothingBelow, entriesBelow } from '../support/cli-assertions.ts';
 import { fingerprintDatabase, type DatabaseFingerprint } from '../support/database-fingerprint.ts';
 import { assertSameDatabase } from '../support/database-difference.ts';
 import { openGpg } from '../support/gpg.ts';
@@ -150,7 +150,7 @@ describe('the recovery sheet of an AES-256 key', () => {
     const story = teller.story();
     const original = read(story, 'aes.key');
     const { keyId: first } = await story.ask<ExportedKey>('keys export --key file:aes.key --output first');
-    await story.succeed('keys rotate --key file:aes.key');
+    await story.succeed('keys rotate aes-256 --key file:aes.key');
     const { keyId: second } = await story.ask<ExportedKey>('keys export --key file:aes.key --output second');
     assert.notEqual(second, first);
     const named = await story.ask<ExportedKey>(`keys export --key file:aes.key@${first} --output named`);
@@ -319,6 +319,25 @@ describe('keys export', () => {
       assert.match(failure ?? '', /"action":"export".*"kind":"conflict".*"outcome":"failure"/);
     });
   }
+
+  it('takes its key from a configuration file, which has a list of them', async () => {
+    const story = teller.story();
+    story.write('one.yaml', 'key: [file:aes.key]\n');
+    await story.succeed('keys export --config one.yaml --output sheet');
+    assert.equal(readQrPng(join(story.folder, 'sheet.png')).toString(), read(story, 'aes.key'));
+    story.write('two.yaml', 'key: [file:aes.key, env:OTHER]\n');
+    const two = await story.run('keys export --config two.yaml --output other');
+    assertFailure(two, { code: 2, message: /of one key, not of 2/, hint: /configuration file/ });
+  });
+
+  it('repeats nothing of a key that was given where its reference belongs', async () => {
+    const story = teller.story();
+    const key = read(story, 'aes.key');
+    const failed = await story.run(['keys', 'export', '--key', key, '--output', 'sheet']);
+    assertFailure(failed, { code: 3, message: /starts with no known scheme/ });
+    assert.ok(!failed.stderr.includes(key));
+    assertNothingBelow(`${story.folder}.state`);
+  });
 
   it('hands out nothing that cannot be recorded', async () => {
     const story = teller.story();

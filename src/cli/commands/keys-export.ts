@@ -3,20 +3,21 @@ import type { ExportedKey, KeyExport } from '../../backup/export-key.ts';
 import { BackupError } from '../../core/backup-error.ts';
 import type { Output } from '../output/output.ts';
 import { addOptions, type AuditOptions, type CommonOptions } from '../option-groups.ts';
-import { listOption, option } from '../options.ts';
+import { option } from '../options.ts';
 import { runWith } from '../run-command.ts';
 
 interface ExportOptions extends CommonOptions, AuditOptions {
-  readonly key?: readonly string[];
-  readonly privateKey?: readonly string[];
+  /** A configuration file has lists of keys. */
+  readonly key?: string | readonly string[];
+  readonly privateKey?: string | readonly string[];
   readonly output: string;
 }
 
 export function exportKeyCommand(output: Output): Command {
   const command = new Command('export')
     .description('write a recovery sheet: a key on paper, as text and as a QR code')
-    .addOption(listOption('--key <ref>', 'AES-256 key; of a keyring the active one, or REF@KEYID'))
-    .addOption(listOption('--private-key <ref>', 'or OpenPGP private key, which stays locked as it is'))
+    .addOption(option('--key <ref>', 'AES-256 key; of a keyring the active one, or REF@KEYID'))
+    .addOption(option('--private-key <ref>', 'or OpenPGP private key, which stays locked as it is'))
     .addOption(option('-o, --output <prefix>', 'writes PREFIX.txt, PREFIX.png and PREFIX.svg').makeOptionMandatory());
   addOptions(command, 'audit', 'common');
   return runWith<ExportOptions>({ command, output }, async (options, context) => {
@@ -33,8 +34,8 @@ function toKeyExport({ key = [], privateKey = [], output }: ExportOptions): KeyE
     });
   }
   const methods = [
-    ...key.map((reference) => ({ method: 'aes-256', reference }) as const),
-    ...privateKey.map((reference) => ({ method: 'openpgp', reference }) as const),
+    ...[key].flat().map((reference) => ({ method: 'aes-256', reference }) as const),
+    ...[privateKey].flat().map((reference) => ({ method: 'openpgp', reference }) as const),
   ];
   const [only, ...others] = methods;
   if (only === undefined || others.length > 0) {
