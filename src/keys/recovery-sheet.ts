@@ -78,7 +78,7 @@ export function formatPrivateKeySheet(sheet: PrivateKeySheet): Secret {
   const passphrase = sheet.isLocked ? ['--private-key-passphrase file:passphrase'] : [];
   return toSheet([
     ...toHead('OPENPGP PRIVATE KEY', 'encrypted to'),
-    ...toFacts({ ...toTimes(sheet), Fingerprint: toGroups(sheet.fingerprint) }),
+    ...toFacts({ ...toTimes(sheet), ...toFingerprint(sheet.fingerprint) }),
     ...sheet.userIds.map((userId) => `User id      ${toAscii(userId)}`),
     ...toLockText(sheet.isLocked),
     '',
@@ -138,6 +138,12 @@ function toTimes({ createdAt, exportedAt }: SheetFacts): Record<string, string> 
 
 function toFacts(facts: Readonly<Record<string, string>>): string[] {
   return Object.entries(facts).map(([name, value]) => `${name.padEnd(12)} ${value}`);
+}
+
+/** In two rows where it is one of a version 6 key. */
+function toFingerprint(digits: string): Record<string, string> {
+  const [first = '', second] = digits.match(/.{1,40}/g) ?? [];
+  return { Fingerprint: toGroups(first), ...(second !== undefined && { '': toGroups(second) }) };
 }
 
 function toLockText(isLocked: boolean): string[] {
