@@ -10,6 +10,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import { audited } from './audited.ts';
 import { forEachBackup, isOfOneBackup } from './for-each-backup.ts';
 import { openDataKey, type OpenedDataKey } from './open-data-key.ts';
+import { prepareAudit } from './prepare-audit.ts';
 import { readUnlockers, type UnlockRequest } from './read-secrets.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 import { wrapAgain } from './wrap-again.ts';
@@ -68,7 +69,7 @@ export async function rewrapBackups(
   };
   const catalog = new Catalog(store);
   const backups = selectIds(await catalog.names({ label }), request);
-  const rewrap = { request, context, catalog, targets, unlockers };
+  const rewrap = { request, context: await prepareAudit(context), catalog, targets, unlockers };
   return await forEachBackup({
     backups,
     signal: context.signal,

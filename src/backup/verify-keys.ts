@@ -16,6 +16,7 @@ import {
   type BackupDecryption,
   type DecryptionRequest,
 } from './open-decryption.ts';
+import { prepareAudit } from './prepare-audit.ts';
 import { readUnlockers, type ReadUnlockers } from './read-secrets.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -46,6 +47,7 @@ const beginningBytes = 12 + 64 * 1024 + 32 + 1024 * 1024 + 1;
 export async function verifyKeys(request: VerifyKeysRequest, context: UseCaseContext): Promise<readonly VerifiedKey[]> {
   const catalog = new Catalog(request.store);
   using openers = await openOpeners(request.keys, context);
+  const prepared = await prepareAudit(context);
   return await forEachBackup({
     backups: await catalog.names({ label: request.label }),
     signal: context.signal,
@@ -53,7 +55,7 @@ export async function verifyKeys(request: VerifyKeysRequest, context: UseCaseCon
     work: async (backup, signal) => {
       const entry = await catalog.read(backup);
       if (entry === null) return null;
-      return await verifyEntry(entry, { ...request, openers, context: { ...context, signal } });
+      return await verifyEntry(entry, { ...request, openers, context: { ...prepared, signal } });
     },
   });
 }

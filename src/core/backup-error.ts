@@ -36,7 +36,7 @@ export const errorKinds = {
   key: { exitCode: 30, retryable: false, meaning: 'a key is missing, unusable or the wrong one' },
   integrity: { exitCode: 40, retryable: false, meaning: 'data tampered with, truncated or corrupt' },
   conflict: { exitCode: 50, retryable: true, meaning: 'locked, or already there' },
-  partial: { exitCode: 60, retryable: false, meaning: 'some databases failed, others succeeded' },
+  partial: { exitCode: 60, retryable: false, meaning: 'some databases, stores or backups failed, others succeeded' },
   policy: { exitCode: 65, retryable: false, meaning: 'a policy is violated' },
   interrupted: { exitCode: 130, retryable: false, meaning: 'interrupted by SIGINT' },
   terminated: { exitCode: 143, retryable: false, meaning: 'ended by SIGTERM' },

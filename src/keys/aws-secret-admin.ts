@@ -13,9 +13,8 @@ import { isAwsFailure, unexpectedAnswer } from './aws-errors.ts';
 import { fetchAwsSecret } from './aws-secret-source.ts';
 import type { KeyAdmin } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
-import { refusePinnedKey } from './refuse-pinned-key.ts';
 import { noDestruction, SecretKeyAdmin, type SecretVersion, type VersionedSecret } from './secret-key-admin.ts';
-import { withVersion, type SecretReference } from './secret-reference.ts';
+import { withoutVersion, withVersion, type SecretReference } from './secret-reference.ts';
 
 const pageSize = 100;
 
@@ -26,9 +25,8 @@ const pageSize = 100;
  * version cannot be destroyed.
  */
 export async function openAwsSecretAdmin(reference: SecretReference, access: SecretAccess): Promise<KeyAdmin> {
-  refusePinnedKey(reference);
   const client = new SecretsManagerClient(await toAwsClientConfig(reference.location, access.env));
-  return new SecretKeyAdmin(reference, new AwsVersionedSecret(client, reference, access.signal));
+  return new SecretKeyAdmin(reference, new AwsVersionedSecret(client, withoutVersion(reference), access.signal));
 }
 
 class AwsVersionedSecret implements VersionedSecret {

@@ -15,22 +15,24 @@ const aesBits = 256;
 /**
  * The versions of a key of Azure Key Vault. Needs the permissions get and list to list, get and create to generate, and
  * rotate to rotate. It makes an RSA key of 3072 bits, or an AES key of 256 bits in a managed HSM, for nothing but
- * wrapping. One version cannot be destroyed.
+ * wrapping. One version cannot be destroyed. The vault knows no conditions: two that generate at the same moment both make
+ * a version, and the later one is active.
  */
 export async function openAzureKeyAdmin(reference: WrapperReference, access: SecretAccess): Promise<KeyAdmin> {
-  refusePinnedKey(reference);
   return await Promise.resolve(new AzureKeyAdmin(reference, access));
 }
 
 class AzureKeyAdmin implements KeyAdmin {
   readonly name: string;
+  readonly #reference: WrapperReference;
   readonly #vault: AzureVault;
   readonly #client: KeyClient;
   readonly #keyId: string;
 
-  constructor({ text, location }: WrapperReference, access: SecretAccess) {
-    this.name = text;
-    this.#vault = new AzureVault(location, access);
+  constructor(reference: WrapperReference, access: SecretAccess) {
+    this.name = reference.text;
+    this.#reference = reference;
+    this.#vault = new AzureVault(reference.location, access);
     this.#client = new KeyClient(this.#vault.url, this.#vault.credential, this.#vault.clientOptions);
     this.#keyId = `${this.#vault.url}/keys/${this.#vault.itemName}`;
   }
@@ -44,6 +46,7 @@ class AzureKeyAdmin implements KeyAdmin {
   }
 
   async generate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     if (await this.#exists()) {
       throw new BackupError('conflict', `there is a key ${this.name} already`, {
         hint: 'Rotate it, or give another reference.',
@@ -54,6 +57,7 @@ class AzureKeyAdmin implements KeyAdmin {
   }
 
   async rotate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     const { properties } = await this.#call('rotate', async (options) => {
       return await this.#client.rotateKey(this.#vault.itemName, options);
     });

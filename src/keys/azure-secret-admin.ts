@@ -4,17 +4,16 @@ import { fetchAzureSecret, openAzureSecrets, type AzureSecrets } from './azure-s
 import { isVaultFailure, meaningForOfficer, unexpectedVaultAnswer } from './azure-vault-errors.ts';
 import type { KeyAdmin } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
-import { refusePinnedKey } from './refuse-pinned-key.ts';
 import { noDestruction, SecretKeyAdmin, type SecretVersion, type VersionedSecret } from './secret-key-admin.ts';
-import { withVersion, type SecretReference } from './secret-reference.ts';
+import { withoutVersion, withVersion, type SecretReference } from './secret-reference.ts';
 
 /**
  * The versions of a key in Azure Key Vault. Needs, beside the permission to get secrets, list to list and set to generate
- * and rotate. A new version keeps content type and tags of the one before. One version cannot be destroyed.
+ * and rotate. A new version keeps content type and tags of the one before. One version cannot be destroyed. The vault knows
+ * no conditions: two that generate at the same moment both make a version, and the later one is active.
  */
 export async function openAzureSecretAdmin(reference: SecretReference, access: SecretAccess): Promise<KeyAdmin> {
-  refusePinnedKey(reference);
-  const secret = new AzureVersionedSecret(reference, openAzureSecrets(reference, access));
+  const secret = new AzureVersionedSecret(withoutVersion(reference), openAzureSecrets(reference, access));
   return await Promise.resolve(new SecretKeyAdmin(reference, secret));
 }
 

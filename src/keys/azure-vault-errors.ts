@@ -15,12 +15,12 @@ export class VaultFailure extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(cause: unknown) {
-    const { name = 'Error', code, statusCode, response, details } = (cause ?? {}) as SdkFields;
+    const fields = (cause ?? {}) as SdkFields;
+    const { name = 'Error', code, statusCode, response } = fields;
     const isQuoted = code === 'PARSE_ERROR' || cause instanceof SyntaxError;
     super(isQuoted ? 'the answer cannot be read' : firstLine(describeError(cause)));
     this.kindOfError = name;
-    this.code =
-      details?.error?.innerError?.code ?? innerCodeOf(response?.bodyAsText) ?? (typeof code === 'string' ? code : '');
+    this.code = innerCodeOf(fields) ?? (typeof code === 'string' ? code : '');
     this.status = statusCode;
     this.retryAfterMs = parseRetryAfterMs(response?.headers?.get('retry-after'));
   }
@@ -43,8 +43,9 @@ function firstLine(text: string): string {
   return text.trim().split(/\r?\n/, 1)[0] ?? '';
 }
 
-function innerCodeOf(body: string | null | undefined): string | undefined {
-  return /"innererror"\s*:\s*\{\s*"code"\s*:\s*"(?<code>\w+)"/.exec(body ?? '')?.groups?.['code'];
+function innerCodeOf({ details, response }: SdkFields): string | undefined {
+  const inBody = /"innererror"\s*:\s*\{\s*"code"\s*:\s*"(?<code>\w+)"/.exec(response?.bodyAsText ?? '');
+  return details?.error?.innerError?.code ?? inBody?.groups?.['code'];
 }
 
 /** Whether calling again can help. */

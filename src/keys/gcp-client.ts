@@ -13,13 +13,15 @@ import {
   toGcpError,
   type GcpService,
 } from './gcp-errors.ts';
-import { sendJson, type TextAnswer } from './gcp-http.ts';
+import { sendJson, type TextAnswer } from './send-json.ts';
 import type { Environment } from './read-secret.ts';
 import { untilAborted } from './until-aborted.ts';
 
 /** A call that is throttled or cut off is repeated after growing delays, of 3 seconds in all at most, or as the service asks. */
 const policy: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 5_000 };
 const requestTimeoutMs = 10_000;
+/** A secret has 64 KiB at most; nothing that is asked for has more. */
+const maxTextBytes = 1024 * 1024;
 const scope = 'https://www.googleapis.com/auth/cloud-platform';
 
 export type GcpAnswer = Readonly<Record<string, unknown>>;
@@ -90,6 +92,7 @@ export class GcpClient implements Disposable {
       body,
       agent: this.#agent,
       timeoutMs: requestTimeoutMs,
+      maxTextBytes,
       signal,
     });
     if (answer.status >= 200 && answer.status < 300) return answer;

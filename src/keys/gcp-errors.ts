@@ -2,7 +2,7 @@ import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Meaning } from '../core/meaning.ts';
 import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from '../core/network-faults.ts';
 import { errorCode } from '../core/error-code.ts';
-import type { TextAnswer } from './gcp-http.ts';
+import type { TextAnswer } from './send-json.ts';
 
 /** A service, and what the names that its refusals have in common mean there. */
 export interface GcpService {

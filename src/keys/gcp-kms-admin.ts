@@ -8,6 +8,7 @@ import { kms } from './gcp-kms-wrapper.ts';
 import { readKmsVersion, readPrimaryVersion, type KmsVersion } from './gcp-kms-version.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
+import { assertNotActive } from './secret-key-admin.ts';
 import { refusePinnedKey } from './refuse-pinned-key.ts';
 import type { WrapperReference } from './secret-reference.ts';
 
@@ -26,19 +27,20 @@ const pollDelayMs = 1_000;
  * long as the key says (30 days by default).
  */
 export async function openGcpKmsAdmin(reference: WrapperReference, access: SecretAccess): Promise<KeyAdmin> {
-  refusePinnedKey(reference);
   return await Promise.resolve(new GcpKmsAdmin(reference, access));
 }
 
 class GcpKmsAdmin implements KeyAdmin {
   readonly name: string;
+  readonly #reference: WrapperReference;
   readonly #key: string;
   readonly #client: GcpClient;
   readonly #signal: AbortSignal | undefined;
 
-  constructor({ text, location }: WrapperReference, { env, signal }: SecretAccess) {
-    this.name = text;
-    this.#key = location;
+  constructor(reference: WrapperReference, { env, signal }: SecretAccess) {
+    this.name = reference.text;
+    this.#reference = reference;
+    this.#key = reference.location;
     this.#client = new GcpClient(service, env);
     this.#signal = signal;
   }
@@ -63,6 +65,7 @@ class GcpKmsAdmin implements KeyAdmin {
   }
 
   async generate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     const [keyRing = '', cryptoKeyId = ''] = this.#key.split('/cryptoKeys/');
     const request = randomBytes(8).toString('hex');
     try {
@@ -82,6 +85,7 @@ class GcpKmsAdmin implements KeyAdmin {
   }
 
   async rotate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     const made = await this.#call('make a new version of key', {
       method: 'POST',
       name: `${this.#key}/cryptoKeyVersions`,
@@ -103,11 +107,7 @@ class GcpKmsAdmin implements KeyAdmin {
     const versions = await this.list();
     const found = versions.find((other) => other.version === version);
     if (found === undefined) throw new BackupError('key', `key ${this.name} has no version ${version}`);
-    if (found.state === 'active' && versions.some((other) => other !== found && other.state !== 'destroyed')) {
-      throw new BackupError('conflict', `version ${version} of ${this.name} is the active one`, {
-        hint: 'Rotate the key first, and wrap anew what needs this version.',
-      });
-    }
+    assertNotActive(found, versions, this.name);
     await this.#call('destroy a version of key', {
       method: 'POST',
       name: `${this.#key}/cryptoKeyVersions/${version}`,

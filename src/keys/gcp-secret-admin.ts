@@ -1,16 +1,13 @@
-import { BackupError } from '../core/backup-error.ts';
 import type { Secret } from '../core/secret.ts';
 import { crc32c } from './crc32c.ts';
 import { readChildName, readPage, readTime } from './gcp-checked.ts';
 import { GcpClient, type GcpAnswer, type GcpCall } from './gcp-client.ts';
 import { ForeignAnswer, isGcpFailure } from './gcp-errors.ts';
 import { fetchGcpSecret, secretManager, toSecretName, versionName } from './gcp-secret-source.ts';
-import { listJsonFields } from './json-field.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
-import { refusePinnedKey } from './refuse-pinned-key.ts';
-import { SecretKeyAdmin, type SecretVersion, type VersionedSecret } from './secret-key-admin.ts';
-import { withVersion, type SecretReference } from './secret-reference.ts';
+import { assertDestroyable, SecretKeyAdmin, type SecretVersion, type VersionedSecret } from './secret-key-admin.ts';
+import { withoutVersion, withVersion, type SecretReference } from './secret-reference.ts';
 
 const service = {
   ...secretManager,
@@ -24,8 +21,9 @@ const service = {
  * delays destruction (`versionDestroyTtl`) a destroyed version is disabled until then.
  */
 export async function openGcpSecretAdmin(reference: SecretReference, access: SecretAccess): Promise<KeyAdmin> {
-  refusePinnedKey(reference);
-  return await Promise.resolve(new SecretKeyAdmin(reference, new GcpVersionedSecret(reference, access)));
+  return await Promise.resolve(
+    new SecretKeyAdmin(reference, new GcpVersionedSecret(withoutVersion(reference), access)),
+  );
 }
 
 class GcpVersionedSecret implements VersionedSecret {
@@ -100,20 +98,11 @@ class GcpVersionedSecret implements VersionedSecret {
     });
   }
 
-  async destroy({ version }: KeyVersion): Promise<void> {
-    const { text } = this.#reference;
-    const versions = await this.listVersions();
-    const found = versions.find((other) => other.version === version);
-    if (found === undefined) throw new BackupError('key', `secret ${text} has no version ${version}`);
-    if (found.state === 'active' && versions.some((other) => other !== found && other.state !== 'destroyed')) {
-      throw new BackupError('conflict', `version ${version} of ${text} is the active one`, {
-        hint: 'Rotate the key first, and wrap anew what needs this version.',
-      });
-    }
-    await this.#assertAlone(found);
+  async destroy(version: KeyVersion): Promise<void> {
+    await assertDestroyable(this, this.#reference, version);
     await this.#call('destroy a version of secret', {
       method: 'POST',
-      name: `${this.#name}/versions/${version}`,
+      name: `${this.#name}/versions/${version.version}`,
       verb: 'destroy',
       body: {},
       read: toVersion,
@@ -122,17 +111,6 @@ class GcpVersionedSecret implements VersionedSecret {
 
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]();
-  }
-
-  /** With a version of the secret go its other fields, which another key may need in just this version. */
-  async #assertAlone({ version, state }: SecretVersion): Promise<void> {
-    const { field, text } = this.#reference;
-    if (field === undefined) return;
-    using content = state === 'disabled' ? null : await this.read(version);
-    if (content !== null && listJsonFields(content, text).every((name) => name === field)) return;
-    throw new BackupError('usage', `version ${version} of ${text} may hold more than this key`, {
-      hint: 'Keep each key in a secret of its own, or destroy the version in Secret Manager.',
-    });
   }
 
   async #call<Result>(verb: string, call: Omit<GcpCall<Result>, 'action' | 'signal'>): Promise<Result> {

@@ -1,10 +1,10 @@
-import { BackupError } from '../core/backup-error.ts';
 import type { KeyAdmin, KeyAdminOpener } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
 import { isSecret, type SecretReference, type SecretScheme } from './secret-reference.ts';
 import type { WrapperReference, WrapperScheme } from './secret-reference.ts';
 
-const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>>> = {
+const secrets: Record<SecretScheme, () => Promise<KeyAdminOpener<SecretReference>>> = {
+  vault: async () => (await import('./vault-secret-admin.ts')).openVaultSecretAdmin,
   env: async () => (await import('./read-only-key-admin.ts')).openReadOnlyKeyAdmin,
   exec: async () => (await import('./read-only-key-admin.ts')).openReadOnlyKeyAdmin,
   file: async () => (await import('./file-key-admin.ts')).openFileKeyAdmin,
@@ -13,25 +13,20 @@ const secrets: Partial<Record<SecretScheme, () => Promise<KeyAdminOpener<SecretR
   'gcp-sm': async () => (await import('./gcp-secret-admin.ts')).openGcpSecretAdmin,
 };
 
-const services: Partial<Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>>> = {
+const services: Record<WrapperScheme, () => Promise<KeyAdminOpener<WrapperReference>>> = {
+  'vault-transit': async () => (await import('./vault-transit-admin.ts')).openVaultTransitAdmin,
   'aws-kms': async () => (await import('./aws-kms-admin.ts')).openAwsKmsAdmin,
   'azure-key': async () => (await import('./azure-key-admin.ts')).openAzureKeyAdmin,
   'gcp-kms': async () => (await import('./gcp-kms-admin.ts')).openGcpKmsAdmin,
 };
 
-/** Who looks after the key that a reference names. Errors: `config`, and `usage` where nothing can be managed. */
+/** Who looks after the key that a reference names. Errors: `config`, and `usage` where a reference cannot be managed. */
 export async function openKeyAdmin(
   reference: SecretReference | WrapperReference,
   access: SecretAccess,
 ): Promise<KeyAdmin> {
-  if (!isSecret(reference)) {
-    const load = services[reference.scheme];
-    if (load !== undefined) return await (await load())(reference, access);
-  } else {
-    const load = secrets[reference.scheme];
-    if (load !== undefined) return await (await load())(reference, access);
-  }
-  throw new BackupError('usage', `keys of ${reference.text} are not managed by librelog-backup`, {
-    hint: 'Make and change them where they are kept.',
-  });
+  if (!isSecret(reference)) return await (await services[reference.scheme]())(reference, access);
+  return await (
+    await secrets[reference.scheme]()
+  )(reference, access);
 }

@@ -5,11 +5,15 @@ import type { SecretAccess } from './read-secret.ts';
 import type { SecretReference } from './secret-reference.ts';
 
 /** Keys of places that can only be read: what is there now, and nothing can be changed. */
-export async function openReadOnlyKeyAdmin(reference: SecretReference, access: SecretAccess): Promise<KeyAdmin> {
+export async function openReadOnlyKeyAdmin(
+  reference: SecretReference,
+  access: SecretAccess,
+  hint = 'Change the key where it is kept.',
+): Promise<KeyAdmin> {
   const refuse = async (): Promise<never> =>
     await Promise.reject(
       new BackupError('usage', `${reference.text} can be read, but not changed from here`, {
-        hint: 'Change the key where it is kept.',
+        hint,
       }),
     );
   return await Promise.resolve({

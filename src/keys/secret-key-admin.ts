@@ -6,6 +6,7 @@ import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import { toKeyId } from './key-id.ts';
 import { parseKeyMaterial } from './key-material.ts';
 import { isKeyringText, parseKeyringText } from './keyring.ts';
+import { refusePinnedKey } from './refuse-pinned-key.ts';
 import type { SecretReference } from './secret-reference.ts';
 
 /** A version of a secret, as its service tells of it. */
@@ -36,11 +37,13 @@ export interface VersionedSecret extends Disposable {
  */
 export class SecretKeyAdmin implements KeyAdmin {
   readonly name: string;
+  readonly #reference: SecretReference;
   readonly #field: string | undefined;
   readonly #secret: VersionedSecret;
 
   constructor(reference: SecretReference, secret: VersionedSecret) {
     this.name = reference.text;
+    this.#reference = reference;
     this.#field = reference.field;
     this.#secret = secret;
   }
@@ -55,6 +58,7 @@ export class SecretKeyAdmin implements KeyAdmin {
   }
 
   async generate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     using content = await this.#secret.read();
     using key = new Secret(randomBytes(32));
     using changed = this.#withKey(content, key);
@@ -68,6 +72,7 @@ export class SecretKeyAdmin implements KeyAdmin {
   }
 
   async rotate(): Promise<KeyVersion> {
+    refusePinnedKey(this.#reference);
     using content = await this.#secret.read();
     if (content === null) throw this.#missing('rotate');
     this.#assertPlainKey(content);
@@ -158,6 +163,39 @@ function withFirstDates(versions: readonly KeyVersion[]): KeyVersion[] {
   return versions.map((version) => {
     const first = versions.find(({ keyId }) => keyId !== null && keyId === version.keyId);
     return { ...version, createdAt: (first ?? version).createdAt };
+  });
+}
+
+/**
+ * Fails unless a version of a secret can be destroyed and takes nothing with it but its key: with `key` when there is no
+ * such version, with `conflict` for the active one of several, with `usage` where it holds other fields as well, which
+ * another key may need in just this version.
+ */
+export async function assertDestroyable(
+  secret: VersionedSecret,
+  { field, text }: SecretReference,
+  version: KeyVersion,
+): Promise<void> {
+  const versions = await secret.listVersions();
+  const found = versions.find((other) => other.version === version.version);
+  if (found === undefined) throw new BackupError('key', `secret ${text} has no version ${version.version}`);
+  assertNotActive(found, versions, text);
+  if (field === undefined) return;
+  using content = found.state === 'disabled' ? null : await secret.read(found.version);
+  if (content !== null && listJsonFields(content, text).every((name) => name === field)) return;
+  throw new BackupError('usage', `version ${found.version} of ${text} may hold more than this key`, {
+    hint: 'Keep each key in a secret of its own, or destroy the version where it is kept.',
+  });
+}
+
+type VersionState = Pick<KeyVersion, 'state' | 'version'>;
+
+/** Fails with `conflict` when a version encrypts, and older ones remain that do not. */
+export function assertNotActive(version: VersionState, all: readonly VersionState[], name: string): void {
+  const isAlone = all.every((other) => other.version === version.version || other.state === 'destroyed');
+  if (version.state !== 'active' || isAlone) return;
+  throw new BackupError('conflict', `version ${version.version} of ${name} is the active one`, {
+    hint: 'Rotate the key first, and wrap anew what needs this version.',
   });
 }
 

@@ -131,6 +131,12 @@ export function withVersion(reference: SecretReference, version: string): Secret
   return { ...reference, version, text: `${reference.text}@${version.replace(/[%@#/]/g, encodeURIComponent)}` };
 }
 
+/** The same secret, of which no version is named. */
+export function withoutVersion(reference: SecretReference): SecretReference {
+  const { version, ...whole } = reference;
+  return version === undefined ? reference : { ...whole, text: whole.text.slice(0, whole.text.lastIndexOf('@')) };
+}
+
 function isScheme(text: string): text is SecretScheme | WrapperScheme {
   return Object.hasOwn(grammars, text);
 }

@@ -1,6 +1,7 @@
-import { type Agent as HttpAgent, request as requestHttp, type IncomingMessage } from 'node:http';
-import { type Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import type { Agent as HttpAgent } from 'node:http';
+import type { Agent as HttpsAgent } from 'node:https';
 import { parseRetryAfterMs } from '../core/network-faults.ts';
+import { sendJson, type TextAnswer } from './send-json.ts';
 
 export interface VaultRequest {
   readonly method: 'GET' | 'POST';
@@ -30,35 +31,15 @@ export interface VaultAnswer {
 // A secret has 1 MiB at most.
 const maxTextBytes = 8 * 1024 * 1024;
 
-/**
- * Sends one request, once, and reads the answer, whatever its status. Redirects are not followed. Fails with Node's
- * error, with `ETIMEDOUT` when the answer is not whole in time, or with the signal's reason.
- */
+/** Sends one request, once, and reads the answer, whatever its status. Fails as `sendJson`. */
 export async function sendVault(
   { address, agent, timeoutMs }: VaultConnection,
   request: VaultRequest & { readonly headers: Readonly<Record<string, string>> },
   signal: AbortSignal | undefined,
 ): Promise<VaultAnswer> {
-  signal?.throwIfAborted();
-  const deadline = AbortSignal.timeout(timeoutMs);
-  const end = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
-  const { method, headers } = request;
-  const text = request.body === undefined ? '' : JSON.stringify(request.body);
-  const content = { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) };
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const open = address.startsWith('https:') ? requestHttps : requestHttp;
-  try {
-    const options = { method, headers: { ...headers, ...(text !== '' && content) }, agent, signal: end };
-    const outgoing = open(toUrl(address, request), options);
-    outgoing.on('response', resolve);
-    outgoing.on('error', reject);
-    outgoing.end(text);
-    return await readAnswer(await promise);
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (deadline.aborted) throw Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' });
-    throw error;
-  }
+  const { method, headers, body } = request;
+  const url = toUrl(address, request);
+  return toVaultAnswer(await sendJson({ method, url, headers, body, agent, timeoutMs, maxTextBytes, signal }));
 }
 
 function toUrl(address: string, { path, query = {} }: VaultRequest): string {
@@ -67,29 +48,16 @@ function toUrl(address: string, { path, query = {} }: VaultRequest): string {
   return `${address}/v1/${encoded}${search === '' ? '' : `?${search}`}`;
 }
 
-async function readAnswer(message: IncomingMessage): Promise<VaultAnswer> {
-  const body = parseBody(await readText(message));
+function toVaultAnswer({ status, headers, text }: TextAnswer): VaultAnswer {
+  const body = parseBody(text);
   return {
-    status: message.statusCode ?? 0,
-    retryAfterMs: parseRetryAfterMs(message.headers['retry-after']),
+    status,
+    retryAfterMs: parseRetryAfterMs(headers['retry-after']),
     isVault: body !== undefined,
     data: toRecord(body?.['data']),
     auth: toRecord(body?.['auth']),
     errors: toErrors(body?.['errors']),
   };
-}
-
-async function readText(message: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of message as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.byteLength;
-    if (sizeBytes > maxTextBytes) throw new Error(`the answer is larger than ${maxTextBytes} bytes`);
-    chunks.push(chunk);
-  }
-  const text = Buffer.concat(chunks).toString('utf8');
-  for (const chunk of chunks) chunk.fill(0);
-  return text;
 }
 
 /** The parser's own error quotes the text, which may be the secret. */

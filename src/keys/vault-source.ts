@@ -7,14 +7,14 @@ import { openVaultClient, type VaultClient } from './vault-client.ts';
 import { toRecord, type VaultAnswer } from './vault-http.ts';
 
 /** A reference, and what it is asked of. */
-interface Request {
+export interface VaultSecretRequest {
   readonly reference: SecretReference;
   readonly client: VaultClient;
   readonly action: string;
   readonly signal: AbortSignal | undefined;
 }
 
-interface Mount {
+export interface Mount {
   /** With a slash at its end. */
   readonly path: string;
   /** KV version 2. */
@@ -24,6 +24,7 @@ interface Mount {
 interface Found {
   readonly data: Readonly<Record<string, unknown>>;
   readonly version?: string;
+  readonly createdAt?: Date;
 }
 
 /**
@@ -34,18 +35,21 @@ interface Found {
 export async function readVaultSecret(reference: SecretReference, access: SecretAccess): Promise<SecretRead> {
   const client = await openVaultClient(access.env);
   const action = `read secret ${reference.text}`;
-  const request: Request = { reference, client, action, signal: access.signal };
+  const request: VaultSecretRequest = { reference, client, action, signal: access.signal };
   const mount = await findMount(request);
-  const { data, version } = mount.isVersioned ? await readVersioned(request, mount) : await readPlain(request, mount);
+  const { data, version, createdAt } = mount.isVersioned
+    ? await readVersioned(request, mount)
+    : await readPlain(request, mount);
   return {
     secret: toSecret(data, reference),
     ...(version !== undefined && { version }),
+    ...(createdAt !== undefined && { createdAt }),
     warnings: describeWarnings(access.env['VAULT_ADDR']),
   };
 }
 
 /** sys/internal/ui/mounts: what any token may know of a mount in which it may do something. */
-async function findMount({ client, action, signal, reference }: Request): Promise<Mount> {
+export async function findMount({ client, action, signal, reference }: VaultSecretRequest): Promise<Mount> {
   const path = `sys/internal/ui/mounts/${reference.location}`;
   const { data, status } = await client.call({ action, signal, method: 'GET', path });
   const { path: mountPath, type, options } = data;
@@ -61,7 +65,7 @@ async function findMount({ client, action, signal, reference }: Request): Promis
   return { path: mountPath, isVersioned: toRecord(options)['version'] === '2' };
 }
 
-async function readPlain({ client, action, signal, reference }: Request, { path }: Mount): Promise<Found> {
+async function readPlain({ client, action, signal, reference }: VaultSecretRequest, { path }: Mount): Promise<Found> {
   if (reference.version !== undefined) {
     throw new BackupError('key', `cannot ${action}: "${path}" is a KV engine of version 1, which keeps no versions`);
   }
@@ -70,7 +74,7 @@ async function readPlain({ client, action, signal, reference }: Request, { path 
   throw describeAbsence(action, answer);
 }
 
-async function readVersioned(request: Request, { path }: Mount): Promise<Found> {
+async function readVersioned(request: VaultSecretRequest, { path }: Mount): Promise<Found> {
   const { client, action, signal, reference } = request;
   const { version } = reference;
   if (version !== undefined && !/^[1-9]\d{0,8}$/.test(version)) {
@@ -82,8 +86,18 @@ async function readVersioned(request: Request, { path }: Mount): Promise<Found> 
   const metadata = toRecord(answer.data['metadata']);
   if (answer.status !== 200) throw describeAbsence(action, answer, version);
   const isWanted = version === undefined || String(metadata['version']) === version;
-  if (isWanted) return { data: toRecord(answer.data['data']), version: String(metadata['version']) };
+  const createdAt = toTime(metadata['created_time']);
+  if (isWanted) {
+    const data = toRecord(answer.data['data']);
+    return { data, version: String(metadata['version']), ...(createdAt !== null && { createdAt }) };
+  }
   throw new BackupError('key', `cannot ${action}: Vault has given version ${String(metadata['version'])}`);
+}
+
+/** RFC 3339, with nanoseconds. */
+export function toTime(text: unknown): Date | null {
+  const time = new Date(typeof text === 'string' ? text : '');
+  return Number.isNaN(time.getTime()) ? null : time;
 }
 
 /** Vault answers 404 with the metadata of a version that is gone, and with nothing when there never was one. */
@@ -102,7 +116,7 @@ function describeAbsence(action: string, { data, status, errors }: VaultAnswer, 
   });
 }
 
-function toSecret(data: Readonly<Record<string, unknown>>, { field, text }: SecretReference): Secret {
+export function toSecret(data: Readonly<Record<string, unknown>>, { field, text }: SecretReference): Secret {
   const whole = Secret.fromText(JSON.stringify(data));
   if (field !== undefined) return whole;
   const fields = Object.keys(data).toSorted();

@@ -6,9 +6,9 @@ import type { WrappedKey } from '../core/wrapped-key.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
 import { openVaultClient, type VaultClient } from './vault-client.ts';
-import type { VaultAnswer } from './vault-http.ts';
+import { toRecord, type VaultAnswer } from './vault-http.ts';
 
-const algorithm = 'aes256-gcm96';
+export const algorithm = 'aes256-gcm96';
 const dataKeyBytes = 32;
 
 /**
@@ -39,6 +39,7 @@ class VaultTransitWrapper implements KeyWrapper {
   readonly #signal: AbortSignal | undefined;
   readonly #held: Disposable;
   #usable: Promise<void> | undefined;
+  #createdAt: Date | null = null;
 
   constructor({ text, location, version }: WrapperReference, client: VaultClient, signal: AbortSignal | undefined) {
     this.name = text;
@@ -87,6 +88,15 @@ class VaultTransitWrapper implements KeyWrapper {
     throw new BackupError('integrity', `cannot ${action}: what it holds is not a data key`);
   }
 
+  async createdAt(): Promise<Date | null> {
+    try {
+      await this.#assertUsable(`look up ${this.name}`);
+      return this.#createdAt;
+    } catch {
+      return null;
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#held[Symbol.dispose]();
   }
@@ -109,6 +119,7 @@ class VaultTransitWrapper implements KeyWrapper {
       throw new BackupError('key', `cannot ${action}: there is no such key`, { hint: keyHint });
     if (answer.status !== 200) throw describeRefusal(answer, action, this.#version);
     const type = String(answer.data['type']);
+    this.#createdAt = toVersionTime(answer.data, this.#version);
     if (type === algorithm) return;
     throw new BackupError('config', `cannot ${action}: it is a key of type ${type}`, {
       hint: `Create a key of type ${algorithm}.`,
@@ -119,6 +130,12 @@ class VaultTransitWrapper implements KeyWrapper {
     const path = `${this.#mount}/${verb}/${this.#key}`;
     return await this.#client.call({ action, signal: this.#signal, method: 'POST', path, body });
   }
+}
+
+/** When a version of a key was made, by default the newest one; `data.keys` of GET /transit/keys/:name. */
+function toVersionTime(data: VaultAnswer['data'], version: string | undefined): Date | null {
+  const seconds = toRecord(data['keys'])[version ?? String(data['latest_version'])];
+  return typeof seconds === 'number' ? new Date(seconds * 1000) : null;
 }
 
 const keyHint = `Correct the mount or the key, or create it: vault write -f MOUNT/keys/KEY type=${algorithm}.`;

@@ -73,7 +73,7 @@ describe('a key in Azure Key Vault', () => {
       listed.map(({ state }) => state),
       ['retired', 'retired', 'active'],
     );
-    assert.deepEqual(listed.map(({ version }) => version).toSorted(), made.map(({ version }) => version).toSorted());
+    assert.deepEqual(new Set(listed.map(({ version }) => version)), new Set(made.map(({ version }) => version)));
     assert.equal(await keyIdOf('key'), listed.at(-1)?.keyId);
   });
 
@@ -108,7 +108,9 @@ describe('a key in Azure Key Vault', () => {
       ],
     );
     await assertFails(admin.rotate(), { kind: 'key', message: /it is disabled/ });
-    await assertFails(open('azure-kv', `key@${first.version}`), { kind: 'usage', message: /names one version/ });
+    using pinned = await open('azure-kv', `key@${first.version}`);
+    await assertFails(pinned.rotate(), { kind: 'usage', message: /names one version/ });
+    assert.deepEqual(await pinned.list(), await admin.list());
   });
 
   it('says key when more than reading is not allowed, and names the role', async () => {
@@ -163,7 +165,7 @@ describe('a key of Azure Key Vault', () => {
       ['retired', 'retired', 'active'],
     );
     const versions = [first, ...both].map(({ version }) => version);
-    assert.deepEqual(listed.map(({ version }) => version).toSorted(), versions.toSorted());
+    assert.deepEqual(new Set(listed.map(({ version }) => version)), new Set(versions));
     using wrapper = await openWrapper();
     assert.partialDeepStrictEqual(await wrapper.wrap(new Secret(randomBytes(32)), context), {
       keyVersion: listed.at(-1)?.version,
@@ -185,7 +187,9 @@ describe('a key of Azure Key Vault', () => {
       (await admin.list()).map(({ state }) => state),
       ['disabled', 'active'],
     );
-    await assertFails(open('azure-key', `data@${first.version}`), { kind: 'usage', message: /names one version/ });
+    using pinned = await open('azure-key', `data@${first.version}`);
+    await assertFails(pinned.rotate(), { kind: 'usage', message: /names one version/ });
+    assert.deepEqual(await pinned.list(), await admin.list());
   });
 
   it('says key when more than wrapping is not allowed, and names the role', async () => {

@@ -163,7 +163,7 @@ describe('a key in AWS Secrets Manager', () => {
     assert.equal(await keyIdOf(`aws-sm:${name}@${VersionId}`), only?.keyId);
   });
 
-  it('cannot lose one version, nor be looked after by one', async () => {
+  it('cannot lose one version, nor get another by the name of one', async () => {
     const text = `aws-sm:test/${randomUUID()}`;
     using admin = await open(text);
     const version = await admin.generate();
@@ -173,7 +173,9 @@ describe('a key in AWS Secrets Manager', () => {
       hint: /staging labels.*delete the whole secret/,
     });
     assert.equal(await keyIdOf(text), version.keyId);
-    await assert.rejects(open(`${text}@AWSPREVIOUS`), { kind: 'usage', hint: /^Leave out "@"/ });
+    using pinned = await open(`${text}@AWSPREVIOUS`);
+    await assert.rejects(pinned.rotate(), { kind: 'usage', hint: /^Leave out "@"/ });
+    assert.equal((await pinned.list()).length, 1);
   });
 
   it('is not made or rotated in a secret that is about to be deleted', async () => {

@@ -41,9 +41,16 @@ export interface KeyVersion extends Version {
 interface VaultRequest {
   readonly method: string;
   readonly pathname: string;
+  /** `secrets` or `keys`, and the parts of the path after that. */
+  readonly kind: string;
+  readonly name: string;
+  readonly id: string;
+  readonly verb: string;
   readonly query: URLSearchParams;
-  readonly type: string;
+  readonly isJson: boolean;
 }
+
+const nothing: JsonAnswer = { status: 404, body: '<html>Not Found</html>' };
 
 /** So that a test need not make dozens of versions to get a second page. */
 const pageSize = 2;
@@ -118,16 +125,12 @@ export class AzureVaultDouble implements AsyncDisposable {
     sendAnswer(response, this.#answer(incoming, await readBody(incoming)));
   }
 
-  #answer({ method = '', url = '', headers }: IncomingMessage, bytes: Buffer): JsonAnswer | 'hang' | 'cut' {
-    if (!this.tokens.has((headers.authorization ?? '').replace(/^Bearer /, ''))) return this.#challenge();
-    const { pathname, searchParams } = new URL(url, 'https://localhost');
-    this.requests.push(`${method} ${pathname}`);
-    const failure = this.failures.shift();
-    if (failure !== undefined) return failure;
-    return (
-      this.#refusalOf(searchParams) ??
-      this.#handle({ method, pathname, query: searchParams, type: headers['content-type'] ?? '' }, bytes)
-    );
+  #answer(incoming: IncomingMessage, bytes: Buffer): JsonAnswer | 'hang' | 'cut' {
+    const token = incoming.headers.authorization?.replace(/^Bearer /, '');
+    if (token === undefined || !this.tokens.has(token)) return this.#challenge();
+    const request = parseRequest(incoming);
+    this.requests.push(`${request.method} ${request.pathname}`);
+    return this.failures.shift() ?? this.#refusalOf(request.query) ?? this.#handle(request, bytes);
   }
 
   #refusalOf(query: URLSearchParams): JsonAnswer | undefined {
@@ -138,19 +141,30 @@ export class AzureVaultDouble implements AsyncDisposable {
   }
 
   #handle(request: VaultRequest, bytes: Buffer): JsonAnswer {
-    const [, kind = '', name = '', id = '', verb = ''] = request.pathname.split('/');
-    const what = `${request.method} ${kind}`;
-    if (what === 'GET secrets' && id !== 'versions') return this.#getSecret(name, id);
-    if (what === 'GET keys' && id !== 'versions') return this.#getKey(name, id);
-    const hasJson = request.type.startsWith('application/json');
-    if (what === 'POST keys' && hasJson && /^(un)?wrapkey$/.test(verb)) return this.#operate({ name, id, verb }, bytes);
-    if (!this.isOfficer) return forbidden('ForbiddenByRbac', 'The caller is not authorized.');
-    if (what === 'GET secrets') return this.#list(this.secrets.get(name) ?? [], request);
-    if (what === 'GET keys') return this.#list(this.keys.get(name) ?? [], request);
-    if (what === 'PUT secrets' && hasJson && id === '') return this.#setSecret(name, bytes);
-    if (what === 'POST keys' && id === 'create' && hasJson) return this.#createKey(name, bytes);
-    if (what === 'POST keys' && id === 'rotate' && bytes.byteLength === 0) return this.#rotateKey(name);
-    return { status: 404, body: '<html>Not Found</html>' };
+    const { method, isJson, kind, name, id, verb } = request;
+    if (method === 'POST' && kind === 'keys' && isJson && verb.endsWith('wrapkey'))
+      return this.#operate(request, bytes);
+    if (method === 'GET' && id !== 'versions' && verb === '') return this.#get(kind, name, id);
+    return this.isOfficer
+      ? this.#administer(request, bytes)
+      : forbidden('ForbiddenByRbac', 'The caller is not authorized.');
+  }
+
+  #get(kind: string, name: string, id: string): JsonAnswer {
+    if (kind === 'secrets') return this.#getSecret(name, id);
+    return kind === 'keys' ? this.#getKey(name, id) : nothing;
+  }
+
+  #administer(request: VaultRequest, bytes: Buffer): JsonAnswer {
+    const { name, isJson } = request;
+    const calls: Readonly<Record<string, () => JsonAnswer>> = {
+      'GET secrets/versions': () => this.#list(this.secrets.get(name) ?? [], request),
+      'GET keys/versions': () => this.#list(this.keys.get(name) ?? [], request),
+      'PUT secrets/': () => (isJson ? this.#setSecret(name, bytes) : nothing),
+      'POST keys/create': () => (isJson ? this.#createKey(name, bytes) : nothing),
+      'POST keys/rotate': () => (bytes.byteLength === 0 ? this.#rotateKey(name) : nothing),
+    };
+    return calls[`${request.method} ${request.kind}/${request.id}`]?.() ?? nothing;
   }
 
   /** A vault knows nothing of a name that it does not have: it lists no versions. */
@@ -226,7 +240,7 @@ export class AzureVaultDouble implements AsyncDisposable {
     return { status: 200, body: { key, attributes: attributesOf(version) } };
   }
 
-  #operate({ name, id, verb }: { name: string; id: string; verb: string }, bytes: Buffer): JsonAnswer {
+  #operate({ name, id, verb }: VaultRequest, bytes: Buffer): JsonAnswer {
     const version = find(this.keys.get(name), id);
     if (version === undefined) return keyNotFound(name, id);
     if (!version.isEnabled) {
@@ -248,6 +262,13 @@ export class AzureVaultDouble implements AsyncDisposable {
       return vaultError(400, 'BadParameter', 'Error occurred while decoding OAEP padding.');
     }
   }
+}
+
+function parseRequest({ method = '', url = '', headers }: IncomingMessage): VaultRequest {
+  const { pathname, searchParams: query } = new URL(url, 'https://localhost');
+  const [, kind = '', name = '', id = '', verb = ''] = pathname.split('/');
+  const isJson = headers['content-type']?.startsWith('application/json') ?? false;
+  return { method, pathname, kind, name, id, verb, query, isJson };
 }
 
 function transform(secret: KeyVersion['secret'], verb: string, bytes: Buffer): Buffer {

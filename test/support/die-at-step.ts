@@ -25,20 +25,17 @@ function wrap(owner: object, name: string): void {
   Reflect.set(owner, name, dying);
 }
 
-type Write = (
-  buffer: Uint8Array,
-  offset: number,
-  length: number,
-  position: number,
-) => Promise<{ bytesWritten: number }>;
+type WriteArguments = [buffer: Uint8Array, offset: number, length: number, position: number | null];
+type Write = (...args: WriteArguments) => Promise<{ readonly bytesWritten: number }>;
 
 /** What is written reaches the file in two halves. */
 function inHalves(write: Write): Write {
-  return async function written(this: unknown, buffer, offset, length, position) {
+  return async function written(this: unknown, ...[buffer, offset, length, position]) {
     const half = length >> 1;
     await write.call(this, buffer, offset, half, position);
     dieAtStep();
-    await write.call(this, buffer, offset + half, length - half, position + half);
+    const rest = position === null ? null : position + half;
+    await write.call(this, buffer, offset + half, length - half, rest);
     return { bytesWritten: length };
   };
 }
@@ -46,7 +43,12 @@ function inHalves(write: Write): Write {
 const handle = await fs.promises.open(import.meta.filename, 'r');
 const handles = Object.getPrototypeOf(handle) as object;
 await handle.close();
-Reflect.set(handles, 'write', inHalves(Reflect.get(handles, 'write') as Write));
-for (const name of ['write', 'sync']) wrap(handles, name);
+const write = Reflect.get(handles, 'write') as Write;
+const writeInHalves = inHalves(write);
+Reflect.set(handles, 'write', writeInHalves);
+Reflect.set(handles, 'writeFile', async function writeWhole(this: unknown, content: Uint8Array) {
+  await writeInHalves.call(this, content, 0, content.byteLength, null);
+});
+for (const name of ['write', 'sync', 'chown']) wrap(handles, name);
 for (const name of ['rename', 'rm', 'open', 'link', 'unlink', 'mkdir']) wrap(fs.promises, name);
 syncBuiltinESMExports();

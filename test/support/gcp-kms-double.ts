@@ -79,23 +79,29 @@ export class GcpKmsDouble implements AsyncDisposable {
 
   #administer({ method, path, query, body }: RestRequest): JsonAnswer {
     if (!this.isAdministrator) return googleError('PERMISSION_DENIED', `Permission denied on resource '${path}'.`);
-    const keys = `/v1/${this.keyName.replace(/\/[^/]+$/, '')}`;
-    if (method === 'POST' && path === keys) return this.#create(query['cryptoKeyId'] ?? '', body);
-    const { name = '', rest = '' } =
-      /^\/v1\/(?<name>projects\/.*?\/cryptoKeys\/[^/:]+)(?<rest>.*)$/.exec(path)?.groups ?? {};
-    if (name !== this.keyName || this.versions.length === 0) {
-      return googleError('NOT_FOUND', `CryptoKey ${name} not found.`);
-    }
-    const { number = '', verb = '' } =
-      /^\/cryptoKeyVersions\/(?<number>\d+)(?<verb>:destroy)?$/.exec(rest)?.groups ?? {};
-    const what = `${method} ${number === '' ? rest : `/cryptoKeyVersions/N${verb}`}`;
-    if (what === 'GET ') return { status: 200, body: this.#describeKey() };
-    if (what === 'POST :updatePrimaryVersion') return this.#updatePrimary(Number(body['cryptoKeyVersionId']));
-    if (what === 'GET /cryptoKeyVersions') return this.#list(Number(query['pageToken'] ?? 0));
-    if (what === 'POST /cryptoKeyVersions' && Object.keys(body).length === 0) return this.#createVersion();
-    if (what === 'GET /cryptoKeyVersions/N') return this.#getVersion(Number(number));
-    if (what === 'POST /cryptoKeyVersions/N:destroy') return this.#destroyVersion(Number(number));
-    return { status: 404, body: '<html>Not Found</html>' };
+    const keyRing = `/v1/${this.keyName.replace(/\/cryptoKeys\/.*$/, '')}`;
+    const { number, verb, rest, isKnown } = this.#locate(path);
+    const calls: Readonly<Record<string, () => JsonAnswer>> = {
+      'GET ': () => ({ status: 200, body: this.#describeKey() }),
+      'POST :updatePrimaryVersion': () => this.#updatePrimary(Number(body['cryptoKeyVersionId'])),
+      'GET /cryptoKeyVersions': () => this.#list(Number(query['pageToken'] ?? 0)),
+      'POST /cryptoKeyVersions': () => this.#createVersion(body),
+      'GET /cryptoKeyVersions/N': () => this.#getVersion(number),
+      'POST /cryptoKeyVersions/N:destroy': () => this.#destroyVersion(number),
+    };
+    if (method === 'POST' && path === `${keyRing}/cryptoKeys`) return this.#create(query['cryptoKeyId'] ?? '', body);
+    if (!isKnown) return googleError('NOT_FOUND', `CryptoKey ${path} not found.`);
+    const call = calls[`${method} ${number === 0 ? rest : `/cryptoKeyVersions/N${verb}`}`];
+    return call?.() ?? { status: 404, body: '<html>Not Found</html>' };
+  }
+
+  /** What of the key a path leads to. */
+  #locate(path: string): { readonly number: number; readonly verb: string; readonly rest: string; isKnown: boolean } {
+    const key = `/v1/${this.keyName}`;
+    const rest = path.startsWith(key) ? path.slice(key.length) : '';
+    const { number = '0', verb = '' } = /^\/cryptoKeyVersions\/(?<number>\d+)(?<verb>:\w+)?$/.exec(rest)?.groups ?? {};
+    const isKnown = /^($|[/:])/.test(rest) && path.startsWith(key) && this.versions.length > 0;
+    return { number: Number(number), verb, rest, isKnown };
   }
 
   #create(id: string, { purpose, labels, ...others }: RestRequest['body']): JsonAnswer {
@@ -134,7 +140,8 @@ export class GcpKmsDouble implements AsyncDisposable {
     return { status: 200, body: { cryptoKeyVersions: page, totalSize: numbers.length, ...nextPageToken } };
   }
 
-  #createVersion(): JsonAnswer {
+  #createVersion(body: RestRequest['body']): JsonAnswer {
+    if (Object.keys(body).length > 0) return googleError('INVALID_ARGUMENT', 'The request is not valid.');
     this.#makeVersion(this.firstState);
     return { status: 200, body: this.#describeVersion(this.versions.length) };
   }

@@ -51,16 +51,19 @@ export class GcpSecretsDouble implements AsyncDisposable {
   #handle(request: RestRequest): JsonAnswer {
     const { secret = '', rest = '' } =
       /^\/v1\/projects\/test-project\/secrets(?:\/(?<secret>[\w-]+))?(?<rest>.*)$/.exec(request.path)?.groups ?? {};
-    const { version = '', verb = '' } = /^\/versions\/(?<version>[\w-]+)(?::(?<verb>\w+))?$/.exec(rest)?.groups ?? {};
-    const what = `${request.method} ${version === '' ? rest : `/versions/:${verb}`}`;
-    if (!this.isPermitted || (!this.isAdministrator && what !== 'GET /versions/:access')) return denied(secret);
-    if (what === 'POST ' && secret === '') return this.#create(request);
-    if (what === 'POST :addVersion') return this.#addVersion(secret, request.body);
-    if (what === 'GET /versions') return this.#list(secret, request.query['pageToken'] ?? '');
-    if (what === 'GET /versions/:access') return this.#access(secret, version);
-    if (what === 'GET /versions/:') return this.#answer(secret, Number(version));
-    if (what === 'POST /versions/:destroy') return this.#destroy(secret, Number(version));
-    return { status: 404, body: '<html>Not Found</html>' };
+    const { version, verb } = parseVersion(rest);
+    const what = `${request.method} ${version === '' ? rest : `/versions/N${verb}`}`;
+    const isAllowed = this.isAdministrator || what === 'GET /versions/N:access';
+    if (!this.isPermitted || !isAllowed) return denied(secret);
+    const calls: Readonly<Record<string, () => JsonAnswer>> = {
+      'POST ': () => this.#create(request),
+      'POST :addVersion': () => this.#addVersion(secret, request.body),
+      'GET /versions': () => this.#list(secret, Number(request.query['pageToken'] ?? 0)),
+      'GET /versions/N:access': () => this.#access(secret, version),
+      'GET /versions/N': () => this.#answer(secret, Number(version)),
+      'POST /versions/N:destroy': () => this.#destroy(secret, Number(version)),
+    };
+    return calls[what]?.() ?? { status: 404, body: '<html>Not Found</html>' };
   }
 
   #create({ query, body }: RestRequest): JsonAnswer {
@@ -84,11 +87,10 @@ export class GcpSecretsDouble implements AsyncDisposable {
     return this.#answer(secret, this.secrets.get(secret)?.length ?? 0);
   }
 
-  #list(secret: string, pageToken: string): JsonAnswer {
+  #list(secret: string, start: number): JsonAnswer {
     const versions = this.secrets.get(secret);
     if (versions === undefined) return this.#missing(secret);
     const numbers = versions.map((_, index) => index + 1).toReversed();
-    const start = Number(pageToken);
     const next = start + pageSize;
     const page = numbers.slice(start, next).map((number) => this.#answer(secret, number).body);
     const nextPageToken = next < numbers.length ? { nextPageToken: String(next) } : {};
@@ -133,6 +135,11 @@ export class GcpSecretsDouble implements AsyncDisposable {
     if (this.damaged-- > 0) data[0] = (data[0] ?? 0) ^ 1;
     return { status: 200, body: { name, payload: { data: data.toString('base64'), dataCrc32c } } };
   }
+}
+
+function parseVersion(rest: string): { readonly version: string; readonly verb: string } {
+  const { version = '', verb = '' } = /^\/versions\/(?<version>[\w-]+)(?<verb>:\w+)?$/.exec(rest)?.groups ?? {};
+  return { version, verb };
 }
 
 function denied(secret: string): JsonAnswer {

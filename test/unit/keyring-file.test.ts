@@ -183,8 +183,9 @@ describe('several processes', () => {
     for (let step = 1; ; step += 1) {
       const { folder, path, keyId } = await makeKeyFile();
       const before = await readFile(path, 'utf8');
-      const child = spawn(process.execPath, [join(support, 'dying-rotator.ts'), path, String(step)], {
-        stdio: 'inherit',
+      const child = spawn(process.execPath, ['--import', join(support, 'die-at-step.ts'), rotator, path, '1'], {
+        env: { ...process.env, DIE_AT: String(step) },
+        stdio: ['ignore', 'ignore', 'inherit'],
       });
       const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
       const ids = await readIds(path);

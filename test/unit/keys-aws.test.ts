@@ -334,12 +334,4 @@ describe('AWS KMS', () => {
       assert.ok(!inspect(await failureOf(call), { depth: null, showHidden: true }).includes('BwcHBw'));
     }
   });
-
-  it('is not asked for keys of schemes that this version does not have', async () => {
-    const reference = { scheme: 'gcp-kms', location: 'x', text: 'gcp-kms:x' } as const;
-    await assert.rejects(openKeyWrapper({ ...reference, scheme: 'none' as 'gcp-kms' }, { env: {} }), {
-      kind: 'config',
-      message: /"none:" are not supported/,
-    });
-  });
 });

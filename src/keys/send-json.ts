@@ -7,7 +7,10 @@ export interface JsonRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Readonly<Record<string, unknown>> | undefined;
   readonly agent: Agent;
+  /** For the whole answer. */
   readonly timeoutMs: number;
+  /** Longer answers fail. */
+  readonly maxTextBytes: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -17,20 +20,17 @@ export interface TextAnswer {
   readonly text: string;
 }
 
-// A secret has 64 KiB at most; nothing that is asked for has more.
-const maxTextBytes = 1024 * 1024;
-
 /**
  * Sends one request, once, and reads the answer, whatever its status. Redirects are not followed. Fails with Node's
  * error, with `ETIMEDOUT` when the answer is not whole in time, or with the signal's reason.
  */
 export async function sendJson(request: JsonRequest): Promise<TextAnswer> {
-  const { signal, timeoutMs } = request;
+  const { signal, timeoutMs, maxTextBytes } = request;
   signal?.throwIfAborted();
   const deadline = AbortSignal.timeout(timeoutMs);
   try {
     const message = await send(request, signal === undefined ? deadline : AbortSignal.any([signal, deadline]));
-    return { status: message.statusCode ?? 0, headers: message.headers, text: await readText(message) };
+    return { status: message.statusCode ?? 0, headers: message.headers, text: await readText(message, maxTextBytes) };
   } catch (error) {
     signal?.throwIfAborted();
     if (deadline.aborted) throw Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' });
@@ -50,7 +50,7 @@ async function send({ method, url, headers, body, agent }: JsonRequest, signal: 
   return await promise;
 }
 
-async function readText(message: IncomingMessage): Promise<string> {
+async function readText(message: IncomingMessage, maxTextBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of message as AsyncIterable<Buffer>) {
