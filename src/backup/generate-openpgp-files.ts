@@ -1,7 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { BackupError } from '../core/backup-error.ts';
 import { generateOpenPgpKey } from '../crypto/openpgp-keygen.ts';
-import { writeNewFile } from '../keys/write-new-file.ts';
+import { writeNewFiles } from '../keys/write-new-files.ts';
 import { audited } from './audited.ts';
 import { readPassphraseOf, readPublicContentOf } from './read-secrets.ts';
 import type { UseCaseContext } from './use-case-context.ts';
@@ -83,28 +82,9 @@ async function makePair(request: OpenPgpFilesRequest, context: UseCaseContext): 
   const privateKeyPath = `${output}.key.asc`;
   const revocationPath = `${output}.rev.asc`;
   await writeNewFiles([
-    { path: privateKeyPath, text: pair.privateKey.revealText(), mode: 0o600 },
-    { path: revocationPath, text: pair.revocationCertificate, mode: 0o600 },
-    { path: certificatePath, text: pair.certificate, mode: 0o644 },
+    { path: privateKeyPath, content: pair.privateKey.revealText(), mode: 0o600 },
+    { path: revocationPath, content: pair.revocationCertificate, mode: 0o600 },
+    { path: certificatePath, content: pair.certificate, mode: 0o644 },
   ]);
   return { fingerprint: pair.fingerprint, certificatePath, privateKeyPath, revocationPath };
-}
-
-interface NewFile {
-  readonly path: string;
-  readonly text: string;
-  readonly mode: number;
-}
-
-async function writeNewFiles(files: readonly NewFile[]): Promise<void> {
-  const written: string[] = [];
-  try {
-    for (const { path, text, mode } of files) {
-      await writeNewFile(path, text, mode);
-      written.push(path);
-    }
-  } catch (error) {
-    for (const path of written) await rm(path, { force: true });
-    throw error;
-  }
 }

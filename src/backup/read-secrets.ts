@@ -44,7 +44,7 @@ export async function readPassphraseOf(reference: string, context: UseCaseContex
 /** The whole content that a reference names. */
 export async function readContentOf(
   reference: string,
-  purpose: 'private-key' | 'signing-key',
+  purpose: 'private-key' | 'signing-key' | 'export',
   context: UseCaseContext,
 ): Promise<Secret> {
   return await auditedRead({ reference, purpose, context }, async () => {

@@ -8,10 +8,10 @@ import { syncFolder } from '../files/sync-folder.ts';
  * Writes a new file of exactly this mode, and returns when it is on the disk. Fails with `conflict` when the path exists
  * (keys are never overwritten) and with `key` when it cannot be written; then nothing is left.
  */
-export async function writeNewFile(path: string, text: string, mode: number): Promise<void> {
+export async function writeNewFile(path: string, content: string | Uint8Array, mode: number): Promise<void> {
   const file = await createFile(path, mode);
   try {
-    await writeDurably(file, text);
+    await writeDurably(file, content);
     await syncFolder(dirname(path));
   } catch (error) {
     await rm(path, { force: true });
@@ -32,9 +32,9 @@ async function createFile(path: string, mode: number): Promise<FileHandle> {
   }
 }
 
-async function writeDurably(file: FileHandle, text: string): Promise<void> {
+async function writeDurably(file: FileHandle, content: string | Uint8Array): Promise<void> {
   try {
-    await file.writeFile(text);
+    await file.writeFile(content);
     await file.sync();
   } finally {
     await file.close();

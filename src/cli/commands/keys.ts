@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { Output } from '../output/output.ts';
+import { exportKeyCommand } from './keys-export.ts';
 import { generateKeysCommand } from './keys-generate.ts';
 import { listKeysCommand } from './keys-list.ts';
 import { rewrapKeysCommand } from './keys-rewrap.ts';
@@ -15,5 +16,6 @@ export function keysCommand(output: Output): Command {
     .addCommand(rotateKeysCommand(output))
     .addCommand(rewrapKeysCommand(output))
     .addCommand(verifyKeysCommand(output))
+    .addCommand(exportKeyCommand(output))
     .addCommand(shredKeyCommand(output));
 }
