@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { BackupError } from '../core/backup-error.ts';
 
 /**
  * Every option can be set as `LIBRELOG_BACKUP_<NAME>` too; lists there are separated by commas, and an empty variable
@@ -20,6 +21,15 @@ export function listOption(flags: string, description: string): Option {
   const created = option(flags, `${description} (repeatable)`);
   created.argParser((value: string, previous: readonly string[] | undefined) => [...(previous ?? []), value]);
   return created;
+}
+
+/** The one key of an option: environment and configuration file may have a list. Errors: `usage`. */
+export function onlyKey(key: string | readonly string[]): string {
+  const [only, ...others] = [key].flat();
+  if (only !== undefined && others.length === 0) return only;
+  throw new BackupError('usage', 'several keys given, and this command works on one', {
+    hint: 'Say which one with --key REFERENCE.',
+  });
 }
 
 export function parseCount(text: string): number {

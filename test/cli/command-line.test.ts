@@ -63,7 +63,7 @@ describe('a wrong command line', () => {
     'verify --level restore': /^option '--level <level>' argument 'restore' is invalid/,
     'delete --yes': /^missing required argument 'id'$/,
     'decrypt file.aes': /^required option '-o, --output <file>' not specified$/,
-    'keys generate aes-256': /^required option '-o, --output <file>' not specified$/,
+    'keys generate aes-256': /^it is not clear where the key is to be kept$/,
     'keys generate openpgp -o x --name n --email e@example.com --expires-in-days never': /It must be a whole number$/,
   };
   // The message says what to do.

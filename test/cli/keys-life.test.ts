@@ -41,19 +41,22 @@ async function writeAged(story: Story, name: string, time: string): Promise<void
 describe('keys generate aes-256', () => {
   it('makes a key where a reference says', async () => {
     const story = teller.story();
-    const made = await story.ask<MadeKey>('keys generate aes-256 --key file:new.key');
+    const made = await story.ask<MadeKey>('keys generate aes-256 --to-key file:new.key');
     assert.equal(made.reference, 'file:new.key');
     const [listed] = await listKeys(story, '--key file:new.key', noStore);
     assert.deepEqual([listed?.keyId, listed?.state, listed?.ageDays], [made.keyId, 'active', 0]);
-    const again = await story.run('keys generate aes-256 --key file:new.key');
+    const again = await story.run('keys generate aes-256 --to-key file:new.key');
     assertFailure(again, { code: 50, message: /new\.key/, hint: null });
   });
 
   it('refuses places that cannot be written, and to guess one', async () => {
     const story = teller.story();
-    assertFailure(await story.run('keys generate aes-256 --key env:KEY'), { code: 2, message: /env:KEY can be read/ });
+    assertFailure(await story.run('keys generate aes-256 --to-key env:KEY'), {
+      code: 2,
+      message: /env:KEY can be read/,
+    });
     assertFailure(await story.run('keys generate aes-256'), { code: 2, message: /where the key is to be kept/ });
-    const both = await story.run('keys generate aes-256 --output a --key file:b');
+    const both = await story.run('keys generate aes-256 --output a --to-key file:b');
     assertFailure(both, { code: 2, message: /where the key is to be kept/ });
   });
 });
@@ -93,6 +96,19 @@ describe('keys rotate', () => {
     );
     const again = await story.run(`keys rotate openpgp --recipient ${pair.certificate} --output next`);
     assertFailure(again, { code: 50, message: /next\.key\.asc/, hint: null });
+  });
+});
+
+describe('a configuration file that names the key', () => {
+  it('serves rotate and shred, and is in the way of none', async () => {
+    const story = teller.story();
+    story.write('config.yaml', 'key: file:aes.key\nstore: file:///nowhere\n');
+    await story.ask('keys rotate aes-256 --config config.yaml');
+    const made = await story.run('keys generate aes-256 --output new.key --config config.yaml');
+    assert.equal(made.code, 0, made.stderr);
+    story.write('several.yaml', 'key: [file:aes.key, file:new.key]\n');
+    const several = await story.run('keys rotate aes-256 --config several.yaml');
+    assertFailure(several, { code: 2, message: /several keys given/ });
   });
 });
 

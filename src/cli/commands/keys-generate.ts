@@ -15,28 +15,28 @@ export function generateKeysCommand(output: Output): Command {
 
 interface GenerateAesOptions extends CommonOptions, AuditOptions {
   readonly output?: string;
-  readonly key?: string;
+  readonly toKey?: string;
 }
 
 function generateAesCommand(output: Output): Command {
   const command = new Command('aes-256')
     .description('make an AES-256 key, in a file that only its owner can read or where a reference says')
     .addOption(option('-o, --output <file>', 'path of the new key file'))
-    .addOption(option('--key <ref>', 'or where the new key is to be kept, such as vault:kv/backup#key'));
+    .addOption(option('--to-key <ref>', 'or where the new key is to be kept, such as vault:kv/backup#key'));
   addOptions(command, 'audit', 'common');
   return runWith<GenerateAesOptions>({ command, output }, generateAes);
 }
 
 async function generateAes(options: GenerateAesOptions, context: CommandContext): Promise<void> {
   const { output: path } = options;
-  if ((path === undefined) === (options.key === undefined)) {
+  if ((path === undefined) === (options.toKey === undefined)) {
     throw new BackupError('usage', 'it is not clear where the key is to be kept', {
-      hint: 'Say either --output FILE or --key REFERENCE.',
+      hint: 'Say either --output FILE or --to-key REFERENCE.',
     });
   }
   const { generateKey } = await import('../../backup/change-key.ts');
   const { parseKeyReference, toFileReference } = await import('../../keys/secret-reference.ts');
-  const reference = path === undefined ? parseKeyReference(options.key ?? '') : toFileReference(path);
+  const reference = path === undefined ? parseKeyReference(options.toKey ?? '') : toFileReference(path);
   const { keyId, version } = await generateKey(reference, context);
   const document =
     path === undefined ? { reference: reference.text, keyId, version: version ?? null } : { path, keyId };

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import type { Output } from '../output/output.ts';
 import { addOptions, type AuditOptions, type CommonOptions } from '../option-groups.ts';
-import { option, parseCount } from '../options.ts';
+import { onlyKey, option, parseCount } from '../options.ts';
 import { runWith } from '../run-command.ts';
 
 export function rotateKeysCommand(output: Output): Command {
@@ -13,7 +13,7 @@ export function rotateKeysCommand(output: Output): Command {
 }
 
 interface RotateAesOptions extends CommonOptions, AuditOptions {
-  readonly key: string;
+  readonly key: string | readonly string[];
 }
 
 function rotateAesCommand(output: Output): Command {
@@ -21,7 +21,8 @@ function rotateAesCommand(output: Output): Command {
     .description('make a new version of a key file, a secret, or a key that stays in its service')
     .addOption(option('--key <ref>', 'the key').makeOptionMandatory());
   addOptions(command, 'audit', 'common');
-  return runWith<RotateAesOptions>({ command, output }, async ({ key: reference }, context) => {
+  return runWith<RotateAesOptions>({ command, output }, async ({ key }, context) => {
+    const reference = onlyKey(key);
     const { rotateKey } = await import('../../backup/change-key.ts');
     const { parseKeyReference } = await import('../../keys/secret-reference.ts');
     const { keyId, version } = await rotateKey(parseKeyReference(reference), context);

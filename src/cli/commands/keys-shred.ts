@@ -3,13 +3,13 @@ import type { KeyLoss } from '../../backup/shred-key.ts';
 import { confirmByName } from '../output/confirm.ts';
 import type { Output } from '../output/output.ts';
 import { addOptions, type AuditOptions, type CommonOptions } from '../option-groups.ts';
-import { option } from '../options.ts';
+import { onlyKey, option } from '../options.ts';
 import { runWith } from '../run-command.ts';
 import type { StoreOptions } from '../store-options.ts';
 import { withStores } from '../with-store.ts';
 
 interface ShredOptions extends CommonOptions, AuditOptions, StoreOptions {
-  readonly key: string;
+  readonly key: string | readonly string[];
   readonly keyVersion: string;
   readonly confirm?: string;
   readonly force?: boolean;
@@ -25,7 +25,8 @@ export function shredKeyCommand(output: Output): Command {
   addOptions(command, 'store', 'audit', 'common');
   return runWith<ShredOptions>({ command, output }, async (options, context) => {
     const { shredKey } = await import('../../backup/shred-key.ts');
-    const { key: reference, keyVersion: version, force = false } = options;
+    const { keyVersion: version, force = false } = options;
+    const reference = onlyKey(options.key);
     await withStores({ options, context }, async (stores) => {
       const confirm = async (loss: KeyLoss): Promise<void> => {
         context.output.notice(describeLoss(loss));
