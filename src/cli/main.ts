@@ -14,7 +14,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   // Until the command line is understood; the command itself knows better.
   output.useJson(argv.includes('--json') || !isOff(process.env['LIBRELOG_BACKUP_JSON']));
   try {
-    await createProgram(output).parseAsync(argv);
+    const program = await createProgram(output, argv);
+    await program.parseAsync(argv);
     await output.finish();
     process.exitCode = 0;
   } catch (error) {

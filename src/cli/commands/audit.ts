@@ -21,10 +21,7 @@ interface FileOptions extends CommonOptions {
 }
 
 export function auditCommand(output: Output): Command {
-  return new Command('audit')
-    .description('read the record of what was done with keys and backups')
-    .addCommand(showCommand(output))
-    .addCommand(verifyCommand(output));
+  return new Command('audit').addCommand(showCommand(output)).addCommand(verifyCommand(output));
 }
 
 function fileOption() {

@@ -48,7 +48,6 @@ interface CreateOptions extends CommonOptions, AuditOptions, RotationOptions, St
 
 export function createCommand(output: Output): Command {
   const command = new Command('create')
-    .description('back up one or more databases')
     .argument('[pg-dump-arguments...]', 'after --: given to pg_dump as they are')
     .addOption(listOption('-d, --database <url|name>', 'database to back up; PG* variables by default'))
     .addOption(option('--label <name>', 'folder of the database in the store; its name by default'))

@@ -13,7 +13,6 @@ interface DecryptOptions extends CommonOptions, AuditOptions, KeyOptions {
 
 export function decryptCommand(output: Output): Command {
   const command = new Command('decrypt')
-    .description('open one stored object, or a file of an old script, without a store')
     .argument('<file>', 'the encrypted file')
     .addOption(option('-o, --output <file>', 'where the dump goes, or - for standard output').makeOptionMandatory());
   addOptions(command, 'keys', 'audit', 'common');

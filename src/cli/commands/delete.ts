@@ -13,7 +13,6 @@ interface DeleteOptions extends CommonOptions, AuditOptions, StoreOptions, Selec
 
 export function deleteCommand(output: Output): Command {
   const command = new Command('delete')
-    .description('delete one backup for good')
     .argument('<id>', 'id of the backup; latest is not accepted here')
     .addOption(option('--yes', 'do it without asking'));
   addOptions(command, 'store', 'select', 'audit', 'common');

@@ -27,7 +27,6 @@ const descriptions = {
 
 export function fieldsCommand(output: Output): Command {
   return new Command('fields')
-    .description('encrypt single values, line by line from standard input to standard output')
     .addCommand(convertCommand('encrypt', output))
     .addCommand(convertCommand('decrypt', output))
     .addCommand(convertCommand('rotate', output));

@@ -10,7 +10,6 @@ import { verifyKeysCommand } from './keys-verify.ts';
 
 export function keysCommand(output: Output): Command {
   return new Command('keys')
-    .description('make and look after keys')
     .addCommand(generateKeysCommand(output))
     .addCommand(listKeysCommand(output))
     .addCommand(rotateKeysCommand(output))

@@ -11,7 +11,7 @@ import { withStore } from '../with-store.ts';
 type ListOptions = CommonOptions & StoreOptions & SelectOptions;
 
 export function listCommand(output: Output): Command {
-  const command = new Command('list').description('list the backups in a store, oldest first');
+  const command = new Command('list');
   addOptions(command, 'store', 'select', 'common');
   return runWith<ListOptions>({ command, output }, async (options, context) => {
     const { Catalog } = await import('../../catalog/catalog.ts');

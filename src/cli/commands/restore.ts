@@ -41,7 +41,6 @@ interface RestoreOptions extends CommonOptions, AuditOptions, StoreOptions, Sele
 
 export function restoreCommand(output: Output): Command {
   const command = new Command('restore')
-    .description('bring a database back')
     .argument('[id]', 'id of the backup, or latest')
     .addOption(option('--at <time>', 'the newest backup that started at or before this time'))
     .addOption(option('--from-file <file>', 'restore a file of an old script (gpg or openssl enc) instead of a backup'))

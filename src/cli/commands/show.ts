@@ -10,9 +10,7 @@ import { toSelector } from '../select-backup.ts';
 type ShowOptions = CommonOptions & StoreOptions & SelectOptions;
 
 export function showCommand(output: Output): Command {
-  const command = new Command('show')
-    .description('show everything that is known of a backup')
-    .argument('[id]', 'id of the backup, or latest', 'latest');
+  const command = new Command('show').argument('[id]', 'id of the backup, or latest', 'latest');
   addOptions(command, 'store', 'select', 'common');
   return runWith<ShowOptions>({ command, output }, async (options, context, args) => {
     const { Catalog } = await import('../../catalog/catalog.ts');

@@ -23,7 +23,6 @@ interface VerifyOptions extends CommonOptions, AuditOptions, StoreOptions, Selec
 
 export function verifyCommand(output: Output): Command {
   const command = new Command('verify')
-    .description('prove that a backup is whole, by reading what the store has now')
     .argument('[id]', 'id of the backup, or latest', 'latest')
     .addOption(
       option('--level <level>', 'presence: sizes; digest: every stored byte; decrypt: every byte of the dump')
