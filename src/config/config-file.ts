@@ -11,6 +11,7 @@ const texts = z.union([text, z.array(text).min(1)]).transform((value) => (typeof
 const configSchema = z
   .object({
     database: texts.optional(),
+    databasePassword: text.optional(),
     label: text.optional(),
     store: texts.optional(),
     encrypt: z.enum(['openpgp', 'aes-256']).optional(),

@@ -60,6 +60,13 @@ export function withDatabase(connection: Connection, database: string): Connecti
   return { ...connection, database };
 }
 
+/** The same with this password at every server, whatever others were found. Fails with `config` as `resolveConnection`. */
+export function withPassword(connection: Connection, text: string): Connection {
+  const [first, ...others] = connection.servers;
+  const give = (address: ServerAddress): ServerAddress => ({ ...address, password: toPassword(text) });
+  return { ...connection, servers: [give(first), ...others.map(give)] };
+}
+
 /** The address without secrets, as a URI that psql accepts. */
 export function describeConnection({ servers, user, database }: Connection): string {
   const name = encodeURIComponent(database);
@@ -100,13 +107,13 @@ function completeConnection(all: ConnectionParameters, home: string): Connection
   const passwordFor = ({ host, port }: ServerAddress) =>
     // libpq looks the default socket folder up as localhost.
     passfile?.find({ host: host === defaultHost() ? 'localhost' : host, port, user, database }) ?? all.password;
-  const withPassword = (address: ServerAddress): ServerAddress => {
+  const withFoundPassword = (address: ServerAddress): ServerAddress => {
     const password = passwordFor(address);
     return password === undefined || password === '' ? address : { ...address, password: toPassword(password) };
   };
   const [first, ...others] = addresses;
   return {
-    servers: [withPassword(first), ...others.map(withPassword)],
+    servers: [withFoundPassword(first), ...others.map(withFoundPassword)],
     user,
     database,
     ...splitSecrets(all),

@@ -31,6 +31,7 @@ before(async () => {
     PASS: secrets.passphrase,
     KEY_PASS: secrets.keyPassphrase,
     KEY: secrets.aesKey,
+    DB_PASS: secrets.databasePassword,
     LIBRELOG_BACKUP_LOG_LEVEL: 'debug',
   };
   story.write('key.pass', secrets.keyPassphrase);
@@ -94,6 +95,14 @@ describe('no secret shows', () => {
       () => `restore --label aes ${aes} --target from_aes --create-db --log-format json`,
       /pg_restore --exit-on-error/,
     ],
+    'in keys verify': [() => `keys verify --label aes ${aes}`, /keys verify/],
+    'in keys list': [() => `keys list --key env:KEY --json`, /keys list/],
+    'in keys rewrap': [
+      () => `keys rewrap --label aes ${aes} --to-key env:KEY --to-passphrase env:PASS --yes`,
+      /keys rewrap/,
+    ],
+    'in keys export': [() => 'keys export --key env:KEY --output sheet', /keys export/],
+    'in audit show': [() => 'audit show --json', /audit show/],
     'in restore of one table': [
       () => `restore --label aes ${aes} -t people --target one_table --create-db --json`,
       /psql --no-psqlrc/,
@@ -106,6 +115,21 @@ describe('no secret shows', () => {
   for (const [where, [command, children]] of Object.entries(commands)) {
     it(where, async () => await runWatched(command(), { code: 0, children }));
   }
+
+  it('when the password of the database comes from a reference, which counts before PGPASSWORD', async () => {
+    const wrong = { ...env, PGPASSWORD: 'not-the-password' };
+    const create = `create -d small --label aes --key env:KEY`;
+    const refused = await story.run(create, { env: wrong });
+    assert.equal(refused.code, 10, refused.stderr);
+    const given = await story.run(`${create} --database-password env:DB_PASS`, { env: wrong });
+    assert.equal(given.code, 0, given.stderr);
+    assertNoSecretIn(given.stdout + given.stderr, 'the output');
+    const entry = /"purpose":"database-password","source":"env:DB_PASS"/;
+    assert.match(readFileSync(story.auditFile, 'utf8'), entry);
+    const restore = 'restore --label aes --key env:KEY --target by_reference --create-db';
+    const restored = await story.run(`${restore} --database-password env:DB_PASS`, { env: wrong });
+    assert.equal(restored.code, 0, restored.stderr);
+  });
 
   const failures: Readonly<Record<string, readonly [command: () => string, code: number]>> = {
     'when the database is not there': [() => `create -d nowhere ${aes} --json`, 10],

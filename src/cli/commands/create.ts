@@ -19,6 +19,7 @@ import { withStores } from '../with-store.ts';
 
 interface CreateOptions extends CommonOptions, AuditOptions, RotationOptions, StoreOptions, UploadOptions {
   readonly database?: readonly string[];
+  readonly databasePassword?: string;
   readonly label?: string;
   readonly encrypt?: 'openpgp' | 'aes-256';
   readonly recipient?: readonly string[];
@@ -50,6 +51,7 @@ export function createCommand(output: Output): Command {
   const command = new Command('create')
     .argument('[pg-dump-arguments...]', 'after --: given to pg_dump as they are')
     .addOption(listOption('-d, --database <url|name>', 'database to back up; PG* variables by default'))
+    .addOption(option('--database-password <ref>', 'password of the database, before PGPASSWORD and password files'))
     .addOption(option('--label <name>', 'folder of the database in the store; its name by default'))
     .addOption(option('--encrypt <method>', 'how to encrypt').choices(['openpgp', 'aes-256']))
     .addOption(listOption('--recipient <ref>', 'OpenPGP certificates or keyring: file:PATH or env:NAME'))
@@ -88,7 +90,8 @@ type Outcome = { readonly database: string | null } & (
 );
 
 async function runCreate(options: CreateOptions, context: CommandContext, args: readonly string[]): Promise<void> {
-  const settings = { ...toSettings(options, args), encryption: toEncryptionRequest(options) };
+  const encryption = toEncryptionRequest(options);
+  const settings = { ...toSettings(options, args), encryption, password: options.databasePassword };
   await withStores({ options, context }, async (stores) => {
     const outcomes: Outcome[] = [];
     for (const database of options.database ?? [null]) {
@@ -101,7 +104,7 @@ async function runCreate(options: CreateOptions, context: CommandContext, args: 
 
 async function createOne(
   database: string | null,
-  settings: Omit<CreateRequest, 'connection'>,
+  { password, ...settings }: Omit<CreateRequest, 'connection'> & { readonly password: string | undefined },
   context: CommandContext,
 ): Promise<Outcome> {
   const { createBackup } = await import('../../backup/create-backup.ts');
@@ -112,7 +115,7 @@ async function createOne(
     );
   };
   try {
-    const connection = await readConnection(database ?? undefined, context);
+    const connection = await readConnection({ database: database ?? undefined, password }, context);
     return { database, result: await createBackup({ ...settings, connection, onStart }, context), error: null };
   } catch (error) {
     return { database, result: null, error: toReportable(error) };

@@ -27,6 +27,7 @@ interface RestoreOptions extends CommonOptions, AuditOptions, StoreOptions, Sele
   readonly at?: string;
   readonly fromFile?: string;
   readonly target?: string;
+  readonly databasePassword?: string;
   readonly output?: string;
   readonly list?: boolean;
   readonly createDb?: boolean;
@@ -45,6 +46,7 @@ export function restoreCommand(output: Output): Command {
     .addOption(option('--at <time>', 'the newest backup that started at or before this time'))
     .addOption(option('--from-file <file>', 'restore a file of an old script (gpg or openssl enc) instead of a backup'))
     .addOption(option('--target <url>', 'database to restore into'))
+    .addOption(option('--database-password <ref>', 'password of that database, before PGPASSWORD and password files'))
     .addOption(option('-o, --output <file>', 'write the dump to a file, or - for standard output'))
     .addOption(option('-l, --list', 'print the table of contents'))
     .addOption(option('--create-db', 'make the target database first'))
@@ -122,7 +124,7 @@ async function restoreToTarget(archive: Archive, manifest: Manifest | null, invo
   const report = await restoreToDatabase(
     archive,
     {
-      connection: await readConnection(options.target, context),
+      connection: await readConnection({ database: options.target, password: options.databasePassword }, context),
       createDatabase: options.createDb === true,
       options: {
         schemas: options.schema ?? [],
