@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { entriesBelow } from '../support/cli-assertions.ts';
 import { generatePair, type OpenPgpPair } from '../support/openpgp-pair.ts';
+import { assertNoSecretIn as assertNone } from '../support/secret-forms.ts';
 import { sampleProcesses } from '../support/process-samples.ts';
 import { createSmallDatabase } from '../support/sample-database.ts';
 import { openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
@@ -39,18 +40,8 @@ before(async () => {
 });
 after(async () => await teller[Symbol.asyncDispose]());
 
-/** Forms in which a secret may turn up. */
-function formsOf(secret: string): string[] {
-  const bytes = Buffer.from(secret);
-  const raw = Buffer.from(secret, 'hex');
-  const decoded = raw.byteLength * 2 === secret.length ? [raw.toString('base64'), raw.toString('latin1')] : [];
-  return [secret, bytes.toString('base64'), bytes.toString('hex'), encodeURIComponent(secret), ...decoded];
-}
-
 function assertNoSecretIn(text: string, where: string): void {
-  for (const [name, secret] of Object.entries(secrets)) {
-    for (const form of formsOf(secret)) assert.ok(!text.includes(form), `${name} is in ${where}`);
-  }
+  assertNone(text, secrets, where);
 }
 
 /** Runs a command while looking at its processes, and looks through everything it has shown or written. */

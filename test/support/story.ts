@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Manifest } from '../../src/catalog/manifest.ts';
 import { startCluster, type Cluster, type ClusterOptions } from './postgres-cluster.ts';
+import { assertNoSecretIn } from './secret-forms.ts';
 import { runCli, startCli, type CliOptions, type CliRun, type RunningCli } from './run-cli.ts';
 
 /** What all stories of one test file share: a cluster, and a folder for everything that is written. */
@@ -55,6 +56,8 @@ export class Story {
   /** Name of a database that is not there yet. */
   readonly target: string;
   readonly env: Readonly<Record<string, string>>;
+  /** What no run may print, by the name of its file: everything private that was written and is long enough to be told. */
+  readonly #secrets: Record<string, string | Uint8Array> = {};
 
   constructor(cluster: Cluster, folder: string, target: string) {
     this.cluster = cluster;
@@ -85,17 +88,21 @@ export class Story {
   /** Writes a private file below `folder`; gives its path. */
   write(name: string, content: string | Uint8Array, mode = 0o600): string {
     const path = join(this.folder, name);
+    if (/key|pass|secret/i.test(name) && content.length >= 16) {
+      this.#secrets[name] = typeof content === 'string' ? content.trim() : content;
+    }
     writeFileSync(path, content, { mode });
     return path;
   }
 
   /** `options.env` is added to the story's own. */
   async run(command: Command, options: StoryOptions = {}): Promise<CliRun> {
-    return await runCli(toArguments(command), this.#complete(options));
+    return this.#assertDiscreet(await runCli(toArguments(command), this.#complete(options)));
   }
 
   start(command: Command, options: StoryOptions = {}): RunningCli {
-    return startCli(toArguments(command), this.#complete(options));
+    const running = startCli(toArguments(command), this.#complete(options));
+    return { ...running, ended: running.ended.then((run) => this.#assertDiscreet(run)) };
   }
 
   /** Runs what has to work, and gives what it printed. */
@@ -128,6 +135,12 @@ export class Story {
 
   manifestPath(manifest: Manifest): string {
     return join(this.storeFolder, manifest.label, manifest.id, 'manifest.json');
+  }
+
+  #assertDiscreet(run: CliRun): CliRun {
+    assertNoSecretIn(run.stdout, this.#secrets, 'stdout');
+    assertNoSecretIn(run.stderr, this.#secrets, 'stderr');
+    return run;
   }
 
   #complete(options: StoryOptions): CliOptions {
