@@ -4,6 +4,7 @@ import type { Stage } from '../core/byte-stream.ts';
 import { compressionFrameBytes, type Compression } from '../core/compression.ts';
 import { BufferPool, gather } from './gather.ts';
 import { mapOrdered } from './map-ordered.ts';
+import { lowerPoolPriority } from './pool-priority.ts';
 import { ZstdCompressor } from './zstd-compressor.ts';
 
 const gzipAsync = promisify(gzip);
@@ -42,6 +43,7 @@ function compressFrames(
   compressBlock: (block: Uint8Array) => Promise<readonly Uint8Array[]>,
 ): Stage {
   return async function* (source) {
+    lowerPoolPriority();
     const pool = new BufferPool(compressionFrameBytes);
     // One more than the threads: a finished frame that waits for its turn must not leave a core idle.
     const frames = mapOrdered(gather(source, compressionFrameBytes, pool), concurrency + 1, async (block) => {
