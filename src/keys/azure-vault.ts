@@ -4,9 +4,9 @@ import { BackupError, describeError } from '../core/backup-error.ts';
 import { assertProxies } from '../core/http-proxy.ts';
 import type { Meaning } from '../core/meaning.ts';
 import { withRetries, type RetryPolicy } from '../core/retry.ts';
+import { untilAborted } from '../core/until-aborted.ts';
 import { isTransientVaultFailure, toVaultError, VaultFailure, vaultRetryAfterMs } from './azure-vault-errors.ts';
 import type { SecretAccess } from './read-secret.ts';
-import { untilAborted } from './until-aborted.ts';
 
 /** A call that is throttled or cut off is repeated after growing delays, of 3 seconds in all at most, or as the vault asks. */
 const policy: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 5_000 };

@@ -3,6 +3,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { GoogleAuth } from 'google-auth-library';
 import { assertProxies } from '../core/http-proxy.ts';
 import { withRetries, type RetryPolicy } from '../core/retry.ts';
+import { untilAborted } from '../core/until-aborted.ts';
 import { isGoogleEndpoint, toGcpEndpoint } from './gcp-endpoint.ts';
 import {
   CredentialsFailure,
@@ -15,7 +16,6 @@ import {
 } from './gcp-errors.ts';
 import { sendJson, type TextAnswer } from './send-json.ts';
 import type { Environment } from './read-secret.ts';
-import { untilAborted } from './until-aborted.ts';
 
 /** A call that is throttled or cut off is repeated after growing delays, of 3 seconds in all at most, or as the service asks. */
 const policy: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 5_000 };

@@ -1,3 +1,4 @@
+import { untilAborted } from '../core/until-aborted.ts';
 import { toVaultToken, type VaultToken } from './vault-auth.ts';
 import { TokenRefused } from './vault-errors.ts';
 import type { VaultAnswer, VaultRequest } from './vault-http.ts';
@@ -134,17 +135,4 @@ export class VaultSession {
 /** Early enough for a call to be answered before the end. */
 function isAboutToEnd({ ttlMs, expiresAt }: VaultToken): boolean {
   return ttlMs !== undefined && expiresAt - Date.now() < Math.min(5_000, ttlMs / 10);
-}
-
-async function untilAborted<T>(pending: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await pending;
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort);
-  try {
-    return await Promise.race([pending, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -1,6 +1,7 @@
 import type { Agent } from 'node:http';
 import { Storage } from '@google-cloud/storage';
 import { BackupError } from '../core/backup-error.ts';
+import { untilAborted } from '../core/until-aborted.ts';
 import { CredentialsFailure } from './gcs-errors.ts';
 import { createHttpAgent, readAuthorities } from './http-agent.ts';
 import type { GcsSettings, StoreDeps, StoreTimings } from './store-settings.ts';
@@ -102,18 +103,4 @@ function isInTheClear(endpoint: string): boolean {
   const { protocol, hostname } = new URL(endpoint);
   const isLoopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
   return protocol === 'http:' && !isLoopback;
-}
-
-/** The SDK's look for credentials cannot be cut off; it is left to itself. */
-async function untilAborted<T>(pending: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await pending;
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort);
-  try {
-    return await Promise.race([pending, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

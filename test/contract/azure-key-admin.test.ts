@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, afterEach, beforeEach, describe, it } from 'node:test';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { beforeEach, describe, it } from 'node:test';
 import type { KeyWrapper } from '../../src/core/key-wrapper.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { KeyAdmin } from '../../src/keys/key-admin.ts';
@@ -14,28 +10,16 @@ import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts'
 import { readSecret } from '../../src/keys/read-secret.ts';
 import { parseKeyReference, parseSecretReference, type WrapperReference } from '../../src/keys/secret-reference.ts';
 import { assertFails } from '../support/assert-key-failure.ts';
-import { AzureIdentityDouble } from '../support/azure-identity-double.ts';
-import { AzureVaultDouble, vaultError } from '../support/azure-vault-double.ts';
+import { type AzureVaultDouble, vaultError } from '../support/azure-vault-double.ts';
+import { provideAzureVault } from '../support/azure-vault-under-test.ts';
 
-const folder = await mkdtemp(join(tmpdir(), 'azure-vault-'));
-const identity = await AzureIdentityDouble.start();
-const usualAuthorities = getCACertificates('default');
-after(async () => {
-  await identity[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true });
-});
+const { vault: currentVault } = await provideAzureVault();
 
 const throttled = { ...vaultError(429, 'Throttled', 'Request was not processed.'), headers: { 'retry-after': '0' } };
 let vault: AzureVaultDouble;
 
-beforeEach(async () => {
-  vault = await AzureVaultDouble.start(folder);
-  vault.tokens.add(identity.token);
-  setDefaultCACertificates([...usualAuthorities, await readFile(vault.caFile, 'utf8')]);
-});
-afterEach(async () => {
-  setDefaultCACertificates(usualAuthorities);
-  await vault[Symbol.asyncDispose]();
+beforeEach(() => {
+  vault = currentVault();
 });
 
 async function open(scheme: 'azure-kv' | 'azure-key', item: string): Promise<KeyAdmin> {

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, afterEach, beforeEach, describe, it } from 'node:test';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { beforeEach, describe, it } from 'node:test';
 import type { KeyWrapper } from '../../src/core/key-wrapper.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { wrappedKeySchema, type WrappedKey } from '../../src/core/wrapped-key.ts';
@@ -12,16 +8,10 @@ import { openKeyWrapper } from '../../src/keys/open-key-wrapper.ts';
 import { readSecret, type SecretAccess, type SecretRead } from '../../src/keys/read-secret.ts';
 import { parseKeyReference, parseSecretReference, type WrapperReference } from '../../src/keys/secret-reference.ts';
 import { assertFails } from '../support/assert-key-failure.ts';
-import { AzureIdentityDouble } from '../support/azure-identity-double.ts';
 import { AzureVaultDouble, vaultError } from '../support/azure-vault-double.ts';
+import { provideAzureVault } from '../support/azure-vault-under-test.ts';
 
-const folder = await mkdtemp(join(tmpdir(), 'azure-vault-'));
-const identity = await AzureIdentityDouble.start();
-const usualAuthorities = getCACertificates('default');
-after(async () => {
-  await identity[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true });
-});
+const { folder, identity, vault: currentVault } = await provideAzureVault();
 
 type VaultWrapped = Extract<WrappedKey, { provider: 'azure-key' }>;
 
@@ -29,14 +19,8 @@ const context = { backupId: '20261124T101500Z-7f3a9c', label: 'shop' };
 const throttled = { ...vaultError(429, 'Throttled', 'Request was not processed.'), headers: { 'retry-after': '0' } };
 let vault: AzureVaultDouble;
 
-beforeEach(async () => {
-  vault = await AzureVaultDouble.start(folder);
-  vault.tokens.add(identity.token);
-  setDefaultCACertificates([...usualAuthorities, await readFile(vault.caFile, 'utf8')]);
-});
-afterEach(async () => {
-  setDefaultCACertificates(usualAuthorities);
-  await vault[Symbol.asyncDispose]();
+beforeEach(() => {
+  vault = currentVault();
 });
 
 describe('a secret of Azure Key Vault', () => {
@@ -112,7 +96,8 @@ describe('a secret of Azure Key Vault', () => {
     await vault[Symbol.asyncDispose]();
     const down = readSecret(parseSecretReference(`azure-kv:${host}/aes`), { env: {} });
     await assertFails(down, { kind: 'key', message: /cannot reach the vault: .*ECONNREFUSED/, hint: /network/ });
-    vault = await AzureVaultDouble.start(folder);
+    await using untrusted = await AzureVaultDouble.start(folder);
+    vault = untrusted;
     await assertFails(read('aes'), { kind: 'key', message: /certificate .* not trusted/, hint: /NODE_EXTRA_CA_CERTS/ });
   });
 
