@@ -106,7 +106,7 @@ function describeKnown(
 
 const unnamed = { reference: null, state: 'unknown', createdAt: null, ageDays: null, age: 'unknown' } as const;
 
-/** Keys that backups name and that nobody has named here. Passphrases cannot be told apart. */
+/** Keys that backups name and that nobody has named here, by their names. Passphrases cannot be told apart. */
 function describeUnknown(known: readonly KnownKey[], backups: readonly OpenableBackup[]): ListedKey[] {
   const unknown = new Map<string, ListedKey & { readonly backups: number; readonly onlyKeyOf: number }>();
   for (const { keys } of backups) {
@@ -125,5 +125,5 @@ function describeUnknown(known: readonly KnownKey[], backups: readonly OpenableB
       });
     }
   }
-  return [...unknown.values()];
+  return [...unknown.entries()].toSorted(([one], [other]) => (one < other ? -1 : 1)).map(([, key]) => key);
 }

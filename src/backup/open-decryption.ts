@@ -44,7 +44,7 @@ export async function openDecryption(
 ): Promise<BackupDecryption> {
   if (manifest.encryption.method === 'openpgp') {
     await checkSignature(manifest, request, context);
-    return await openOpenPgp(request, context);
+    return await openOpenPgp({ ...request, takesPassphrase: manifest.encryption.passphrase }, context);
   }
   refuseUnsigned(manifest, request);
   const { unwrapDataKey } = await import('../crypto/data-key.ts');
@@ -86,7 +86,12 @@ export function refuseWithoutManifest(request: DecryptionRequest): void {
   });
 }
 
-async function openOpenPgp(request: DecryptionRequest, context: UseCaseContext): Promise<BackupDecryption> {
+/** What is known of the messages, beside what may open them. */
+interface OpenPgpRequest extends DecryptionRequest {
+  readonly takesPassphrase?: boolean;
+}
+
+async function openOpenPgp(request: OpenPgpRequest, context: UseCaseContext): Promise<BackupDecryption> {
   return request.engine === 'gpg' ? await openByGpg(request, context) : await openByOurselves(request, context);
 }
 
@@ -111,7 +116,7 @@ async function openByGpg(request: DecryptionRequest, context: UseCaseContext): P
   };
 }
 
-async function openByOurselves(request: DecryptionRequest, context: UseCaseContext): Promise<BackupDecryption> {
+async function openByOurselves(request: OpenPgpRequest, context: UseCaseContext): Promise<BackupDecryption> {
   const { openOpenPgpDecrypter } = await import('../crypto/openpgp-decrypter.ts');
   const privateKeys: Secret[] = [];
   for (const reference of request.privateKeys ?? [])
@@ -129,7 +134,12 @@ async function openByOurselves(request: DecryptionRequest, context: UseCaseConte
       : await readPassphraseOf(request.privateKeyPassphrase, context);
   const secrets = [...privateKeys, ...passphrases, keyPassphrase];
   return {
-    decrypter: await openOpenPgpDecrypter({ privateKeys, passphrases, ...(keyPassphrase && { keyPassphrase }) }),
+    decrypter: await openOpenPgpDecrypter({
+      privateKeys,
+      passphrases,
+      takesPassphrase: request.takesPassphrase,
+      ...(keyPassphrase && { keyPassphrase }),
+    }),
     [Symbol.dispose]: () => {
       for (const secret of secrets) secret?.[Symbol.dispose]();
     },

@@ -24,10 +24,11 @@ export function listOption(flags: string, description: string): Option {
 }
 
 /** The one key of an option: environment and configuration file may have a list. Errors: `usage`. */
-export function onlyKey(key: string | readonly string[]): string {
+export function onlyKey(key: string | readonly string[] = []): string {
   const [only, ...others] = [key].flat();
   if (only !== undefined && others.length === 0) return only;
-  throw new BackupError('usage', 'several keys given, and this command works on one', {
+  const given = only === undefined ? 'no key' : 'several keys';
+  throw new BackupError('usage', `${given} given, and this command works on one`, {
     hint: 'Say which one with --key REFERENCE.',
   });
 }

@@ -22,6 +22,8 @@ export interface OpenPgpDecrypterOptions {
    * lacks (CAST5, Blowfish, Twofish) only the first can be.
    */
   readonly passphrases?: readonly Secret[] | undefined;
+  /** `false` where it is known that no passphrase opens the messages: one that asks for one is damaged then. */
+  readonly takesPassphrase?: boolean | undefined;
   /** See {@link decryptByLibrary}; 30 seconds by default. */
   readonly stallTimeoutMs?: number | undefined;
 }
@@ -58,6 +60,7 @@ async function openKeyring(options: OpenPgpDecrypterOptions): Promise<Keyring> {
     privateKeys: await readPrivateKeys(options.privateKeys),
     unlock,
     passphrases: (options.passphrases ?? []).map((passphrase) => passphraseText(passphrase)),
+    takesPassphrase: options.takesPassphrase ?? true,
   };
 }
 

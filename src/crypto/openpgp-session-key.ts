@@ -17,6 +17,8 @@ export interface Keyring {
   /** Unlocks one of them, or fails with `key`. */
   readonly unlock: (key: PrivateKey) => Promise<PrivateKey>;
   readonly passphrases: readonly string[];
+  /** `false`: no passphrase opens the message, as its manifest says; one that claims so was changed. */
+  readonly takesPassphrase: boolean;
 }
 
 /**
@@ -29,6 +31,8 @@ export async function openSessionKey(envelope: Envelope, keyring: Keyring, name:
   const byKey = await tryPrivateKeys(message, { envelope, keyring, name, failures });
   const sessionKey = byKey ?? (await tryPassphrases({ envelope, keyring, name }));
   if (sessionKey !== null) return sessionKey;
+  if (envelope.hasPassphrase && !keyring.takesPassphrase)
+    throw damagedMessage(name, 'asks for a passphrase it never had');
   throw failures[0] ?? nothingFits(message, envelope, name);
 }
 

@@ -45,7 +45,7 @@ describe('the recovery sheet of an OpenPGP private key', () => {
       await shell(story, commandIn(sheet, /cp typed\.txt/));
       assert.equal(await shell(story, commandIn(sheet, /cut -c 1-16/)), wholeCheck(sheet));
     }
-    const checks = [...sheet.matchAll(/ {2}\d+ ([0-9a-f]{4})(?= |$)/gm)].map(([, check]) => check);
+    const checks = [...sheet.matchAll(/ {3}\d+ ([0-9a-f]{4})(?= |$)/gm)].map(([, check]) => check);
     assert.deepEqual((await shell(story, commandIn(sheet, /while read/))).split('\n'), checks);
     await shell(story, commandIn(sheet, /chmod/));
     await restoreBySheet(story, sheet, small);

@@ -109,6 +109,7 @@ describe('a configuration file that names the key', () => {
     story.write('several.yaml', 'key: [file:aes.key, file:new.key]\n');
     const several = await story.run('keys rotate aes-256 --config several.yaml');
     assertFailure(several, { code: 2, message: /several keys given/ });
+    assertFailure(await story.run('keys rotate aes-256'), { code: 2, message: /no key given/ });
   });
 });
 

@@ -64,6 +64,7 @@ async function decryptBytesByLibrary(message: Uint8Array): Promise<Buffer> {
     privateKeys,
     unlock: async (key: (typeof privateKeys)[number]) => await Promise.resolve(key),
     passphrases: [],
+    takesPassphrase: true,
   };
   const sessionKey = await openSessionKey(envelope, keyring, name);
   const packet = writePacket(envelope.dataTag, envelope.body.rest());

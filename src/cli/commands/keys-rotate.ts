@@ -13,13 +13,13 @@ export function rotateKeysCommand(output: Output): Command {
 }
 
 interface RotateAesOptions extends CommonOptions, AuditOptions {
-  readonly key: string | readonly string[];
+  readonly key?: string | readonly string[];
 }
 
 function rotateAesCommand(output: Output): Command {
   const command = new Command('aes-256')
     .description('make a new version of a key file, a secret, or a key that stays in its service')
-    .addOption(option('--key <ref>', 'the key').makeOptionMandatory());
+    .addOption(option('--key <ref>', 'the key'));
   addOptions(command, 'audit', 'common');
   return runWith<RotateAesOptions>({ command, output }, async ({ key }, context) => {
     const reference = onlyKey(key);

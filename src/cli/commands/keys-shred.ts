@@ -9,7 +9,7 @@ import type { StoreOptions } from '../store-options.ts';
 import { withStores } from '../with-store.ts';
 
 interface ShredOptions extends CommonOptions, AuditOptions, StoreOptions {
-  readonly key: string | readonly string[];
+  readonly key?: string | readonly string[];
   readonly keyVersion: string;
   readonly confirm?: string;
   readonly force?: boolean;
@@ -18,7 +18,7 @@ interface ShredOptions extends CommonOptions, AuditOptions, StoreOptions {
 export function shredKeyCommand(output: Output): Command {
   const command = new Command('shred')
     .description('destroy one version of a key, and with it every backup that nothing else opens')
-    .addOption(option('--key <ref>', 'the key').makeOptionMandatory())
+    .addOption(option('--key <ref>', 'the key'))
     .addOption(option('--key-version <id>', 'key id or version to destroy: see keys list').makeOptionMandatory())
     .addOption(option('--confirm <id>', 'the key id or version again, instead of typing it'))
     .addOption(option('--force', 'also when a database keeps no backup that can be opened'));
