@@ -39,7 +39,8 @@ export async function measure(command: Command, context: MeasureContext): Promis
   const timeFile = join(context.folder, 'time.txt');
   const peakFile = join(context.folder, 'peak-memory.txt');
   rmSync(peakFile, { force: true });
-  const ours = { NODE_OPTIONS: `--require=${hook}`, BENCH_PEAK_MEMORY_FILE: peakFile };
+  const state = { XDG_STATE_HOME: join(context.folder, 'state') };
+  const ours = { NODE_OPTIONS: `--require=${hook}`, BENCH_PEAK_MEMORY_FILE: peakFile, ...state };
   const env = { ...process.env, ...context.env, ...(command.isOurs ? ours : {}) };
   const args = ['--format=%U %S %M', `--output=${timeFile}`, command.program, ...command.args];
   const startedAt = performance.now();

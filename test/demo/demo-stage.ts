@@ -76,6 +76,8 @@ export class DemoStage implements AsyncDisposable {
       PGPASSWORD: this.cluster.superuser.password,
       LIBRELOG_BACKUP_STORE: this.storeUrl,
       GNUPGHOME: join(this.folder, 'gnupg'),
+      // The audit log of the demo goes with it.
+      XDG_STATE_HOME: join(this.folder, 'state'),
     };
   }
 
