@@ -2,6 +2,7 @@ import { Catalog, type BackupName } from '../catalog/catalog.ts';
 import type { Manifest } from '../catalog/manifest.ts';
 import { identifyKey, type KeyIdentity } from '../core/key-identity.ts';
 import type { KeyVersion } from '../keys/key-admin.ts';
+import { isSecret, type SecretReference, type WrapperReference } from '../keys/secret-reference.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { forEachBackup } from './for-each-backup.ts';
 
@@ -54,12 +55,31 @@ function keysOf({ encryption }: Manifest): readonly UsedKey[] {
 /** Where the versions of a key are kept: `key` for all secrets, otherwise the service. */
 export type KeyProvider = Exclude<UsedKey['provider'], 'passphrase'>;
 
+export function providerOf(reference: SecretReference | WrapperReference): KeyProvider {
+  return isSecret(reference) ? 'key' : reference.scheme;
+}
+
+/** A version of a key, and where it is kept. */
+export interface ProvidedKey {
+  readonly provider: KeyProvider;
+  readonly version: KeyVersion;
+}
+
 /**
  * Whether a version of a key is what opens a backup. The id of a raw key is that of its bytes, whatever its version is
  * called; a service has one id for all versions of a key.
  */
-export function isUseOf(used: UsedKey, provider: KeyProvider, version: Omit<KeyVersion, 'state'>): boolean {
+export function isUseOf(used: UsedKey, { provider, version }: ProvidedKey): boolean {
   if (used.provider !== provider || used.keyId === undefined || used.keyId !== version.keyId) return false;
   if (provider === 'key' || used.keyVersion === undefined || version.version === undefined) return true;
   return used.keyVersion === version.version;
+}
+
+export function opens(key: ProvidedKey, { keys }: OpenableBackup): boolean {
+  return keys.some((used) => isUseOf(used, key));
+}
+
+/** Whether nothing else opens the backup. One whose recipients are all hidden names no key, and is nobody's. */
+export function opensAlone(key: ProvidedKey, backup: OpenableBackup): boolean {
+  return opens(key, backup) && backup.keys.every((used) => isUseOf(used, key));
 }

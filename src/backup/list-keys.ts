@@ -1,9 +1,19 @@
 import type { KeyVersion } from '../keys/key-admin.ts';
 import { openKeyAdmin } from '../keys/open-key-admin.ts';
-import { isSecret, parseKeyReference } from '../keys/secret-reference.ts';
+import { parseKeyReference } from '../keys/secret-reference.ts';
 import { audited } from './audited.ts';
 import { ageInDays, judgeAge, type KeyAge, type RotationPolicy } from './key-age.ts';
-import { isUseOf, readOpenableBackups, type BackupQuery, type KeyProvider, type OpenableBackup } from './key-uses.ts';
+import {
+  isUseOf,
+  opens,
+  opensAlone,
+  providerOf,
+  readOpenableBackups,
+  type BackupQuery,
+  type KeyProvider,
+  type OpenableBackup,
+  type ProvidedKey,
+} from './key-uses.ts';
 import { readPublicContentOf } from './read-secrets.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -46,10 +56,8 @@ export async function listKeys(request: ListKeysRequest, context: UseCaseContext
   return [...listed, ...describeUnknown(known, backups)];
 }
 
-interface KnownKey {
+interface KnownKey extends ProvidedKey {
   readonly reference: string;
-  readonly provider: KeyProvider;
-  readonly version: KeyVersion;
 }
 
 async function flatMap<Item, Result>(
@@ -63,7 +71,7 @@ async function flatMap<Item, Result>(
 
 async function readVersions(text: string, context: UseCaseContext): Promise<readonly KnownKey[]> {
   const reference = parseKeyReference(text);
-  const provider = isSecret(reference) ? 'key' : reference.scheme;
+  const provider = providerOf(reference);
   using admin = await openKeyAdmin(reference, context);
   const versions = await audited({ action: 'key-access', context }, async (subject) => {
     subject.key = { source: text, purpose: 'list' };
@@ -83,13 +91,12 @@ async function readCertificateVersions(name: string, context: UseCaseContext): P
 }
 
 function describeKnown(
-  { reference, provider, version }: KnownKey,
+  known: KnownKey,
   backups: readonly OpenableBackup[],
   { policy, now }: Pick<ListKeysRequest, 'policy'> & { readonly now: Date },
 ): ListedKey {
+  const { reference, provider, version } = known;
   const { createdAt, keyId, state } = version;
-  const opened = backups.filter(({ keys }) => keys.some((used) => isUseOf(used, provider, version)));
-  const alone = opened.filter(({ keys }) => keys.every((used) => isUseOf(used, provider, version)));
   return {
     reference,
     provider,
@@ -99,8 +106,8 @@ function describeKnown(
     createdAt: createdAt?.toISOString() ?? null,
     ageDays: createdAt === null ? null : ageInDays(createdAt, now),
     age: state === 'active' ? judgeAge(createdAt, policy, now) : 'unknown',
-    backups: keyId === null ? null : opened.length,
-    onlyKeyOf: keyId === null ? null : alone.length,
+    backups: keyId === null ? null : backups.filter((backup) => opens(known, backup)).length,
+    onlyKeyOf: keyId === null ? null : backups.filter((backup) => opensAlone(known, backup)).length,
   };
 }
 
@@ -111,7 +118,7 @@ function describeUnknown(known: readonly KnownKey[], backups: readonly OpenableB
   const unknown = new Map<string, ListedKey & { readonly backups: number; readonly onlyKeyOf: number }>();
   for (const { keys } of backups) {
     for (const used of keys) {
-      if (known.some(({ provider, version }) => isUseOf(used, provider, version))) continue;
+      if (known.some((key) => isUseOf(used, key))) continue;
       const { provider, keyId = null, keyVersion: version = null } = used;
       const name = JSON.stringify([provider, keyId, version]);
       const { backups: count, onlyKeyOf } = unknown.get(name) ?? { backups: 0, onlyKeyOf: 0 };

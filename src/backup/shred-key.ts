@@ -2,9 +2,16 @@ import type { BackupName } from '../catalog/catalog.ts';
 import { BackupError } from '../core/backup-error.ts';
 import type { KeyVersion } from '../keys/key-admin.ts';
 import { openKeyAdmin } from '../keys/open-key-admin.ts';
-import { isSecret, parseKeyReference } from '../keys/secret-reference.ts';
+import { parseKeyReference } from '../keys/secret-reference.ts';
 import { audited } from './audited.ts';
-import { isUseOf, readOpenableBackups, type KeyProvider, type OpenableBackup } from './key-uses.ts';
+import {
+  opens,
+  opensAlone,
+  providerOf,
+  readOpenableBackups,
+  type OpenableBackup,
+  type ProvidedKey,
+} from './key-uses.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -42,8 +49,7 @@ export async function shredKey(request: ShredRequest, context: UseCaseContext): 
     subject.key = { source: request.reference, version: request.version, purpose: 'shred' };
     const key = chooseVersion(await admin.list(), request);
     subject.key = { ...subject.key, id: key.keyId ?? undefined, version: key.version };
-    const provider = isSecret(reference) ? 'key' : reference.scheme;
-    const loss = await foresee({ key, provider }, request, context);
+    const loss = await foresee({ provider: providerOf(reference), version: key }, request, context);
     await request.confirm(loss);
     await admin.destroy(key);
     return loss;
@@ -60,16 +66,11 @@ function chooseVersion(versions: readonly KeyVersion[], { reference, version }: 
   });
 }
 
-async function foresee(
-  { key, provider }: { readonly key: KeyVersion; readonly provider: KeyProvider },
-  { stores, force }: ShredRequest,
-  context: UseCaseContext,
-): Promise<KeyLoss> {
+async function foresee(key: ProvidedKey, { stores, force }: ShredRequest, context: UseCaseContext): Promise<KeyLoss> {
   const { backups, damaged } = await readOpenableBackups({ stores, signal: context.signal });
-  const isOpenedBy = ({ keys }: OpenableBackup): boolean => keys.some((used) => isUseOf(used, provider, key));
-  const isLost = ({ keys }: OpenableBackup): boolean => keys.every((used) => isUseOf(used, provider, key));
-  const lost = backups.filter(isLost);
-  const kept = new Set(backups.filter((backup) => !isLost(backup)).map(placeOf));
+  const lost = backups.filter((backup) => opensAlone(key, backup));
+  const others = backups.filter((backup) => !opensAlone(key, backup));
+  const kept = new Set(others.map(placeOf));
   const emptied = [...new Set(lost.map(placeOf))].filter((place) => !kept.has(place));
   if (!force && damaged > 0) {
     throw new BackupError('policy', `${damaged} manifests are damaged, so nobody can tell what needs the key`, {
@@ -77,12 +78,12 @@ async function foresee(
     });
   }
   if (!force && emptied.length > 0) {
-    throw new BackupError('policy', `key ${key.keyId ?? ''} opens the last backups of ${emptied.join(', ')}`, {
+    throw new BackupError('policy', `key ${key.version.keyId ?? ''} opens the last backups of ${emptied.join(', ')}`, {
       hint: 'Make a backup with another key first, rewrap them, or say --force.',
     });
   }
-  const remaining = backups.filter((backup) => isOpenedBy(backup) && !isLost(backup));
-  return { key, lost: lost.map(nameOf), remaining: remaining.map(nameOf), emptied };
+  const remaining = others.filter((backup) => opens(key, backup));
+  return { key: key.version, lost: lost.map(nameOf), remaining: remaining.map(nameOf), emptied };
 }
 
 function placeOf({ label, store }: OpenableBackup): string {

@@ -16,11 +16,9 @@ export interface CommandAudit extends Pick<AuditLog, 'prepare' | 'append' | 'des
 
 /** Reads the settings at once and opens nothing yet. Errors: `config` (a sink). */
 export async function openAudit(options: AuditOptions, context: Omit<CommandContext, 'audit'>): Promise<CommandAudit> {
-  const { defaultAuditFile, parseAuditSink } = await import('../audit/audit-settings.ts');
-  const { auditFile, auditSink = [], auditOnFailure: onFailure = 'fail' } = options;
-  const sinks = auditSink.map(parseAuditSink);
+  const { auditFile: file, auditOnFailure: onFailure = 'fail' } = options;
+  const sinks = await parseSinks(options.auditSink ?? []);
   if (sinks.some(({ kind }) => kind === 'stdout')) context.output.shareStdout('the audit log');
-  const file = auditFile === 'none' ? null : (auditFile ?? defaultAuditFile(context.env));
   const copies = new StoreCopies();
   let opening: Promise<AuditLog> | undefined;
   const open = async (): Promise<AuditLog> => {
@@ -35,8 +33,16 @@ export async function openAudit(options: AuditOptions, context: Omit<CommandCont
   };
 }
 
+/** Commands that record nothing load nothing of it. */
+async function parseSinks(texts: readonly string[]): Promise<readonly AuditSinkSetting[]> {
+  if (texts.length === 0) return [];
+  const { parseAuditSink } = await import('../audit/audit-settings.ts');
+  return texts.map(parseAuditSink);
+}
+
 interface LogSettings {
-  readonly file: string | null;
+  /** A path, `none`, or the user's own by default. */
+  readonly file: string | undefined;
   readonly sinks: readonly AuditSinkSetting[];
   readonly onFailure: 'fail' | 'warn';
   readonly keyReference: string | undefined;
@@ -48,9 +54,11 @@ async function createLog(
   context: Omit<CommandContext, 'audit'>,
 ): Promise<AuditLog> {
   const { createAuditLog } = await import('../audit/audit-log.ts');
+  const { defaultAuditFile } = await import('../audit/audit-settings.ts');
   const { env, log, now, output } = context;
   const key = keyReference === undefined ? undefined : await readAuditKey(keyReference, context);
-  const settings = { file, sinks, onFailure, ...(key !== undefined && { key }) };
+  const path = file === 'none' ? null : (file ?? defaultAuditFile(env));
+  const settings = { file: path, sinks, onFailure, ...(key !== undefined && { key }) };
   const putCopy = async (name: string, bytes: Uint8Array) => await copies.put(name, bytes);
   return createAuditLog(settings, { env, log, now, stdout: output.streams.stdout, putCopy });
 }

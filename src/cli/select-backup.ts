@@ -1,5 +1,7 @@
+import type { AuditSubject } from '../backup/audited.ts';
 import type { BackupSelector } from '../catalog/catalog.ts';
 import { BackupError } from '../core/backup-error.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import type { SelectOptions } from './option-groups.ts';
 
 /** Which backup the arguments mean: an id, `latest`, or the newest one at `--at`. Errors: `usage`. */
@@ -12,6 +14,11 @@ export function toSelector(id: string | undefined, options: SelectOptions & { re
     return { by: 'time', at: parseInstant(at), label };
   }
   return id === undefined || id === 'latest' ? { by: 'latest', label } : { by: 'id', id, label };
+}
+
+/** What is known of the backup before it is found, for the audit log. */
+export function toSubject(selector: BackupSelector, { url: store }: ObjectStore): AuditSubject['backup'] {
+  return { ...(selector.by === 'id' && { id: selector.id }), label: selector.label, store };
 }
 
 function parseInstant(text: string): Date {

@@ -236,6 +236,19 @@ describe('keys shred', () => {
     assert.equal((await story.run(`restore ${backup.id} --output a.dump --key file:other.key`)).code, 0);
   });
 
+  it('does not count backups that name no key, since their recipients are hidden', async () => {
+    const story = teller.story();
+    const pair = await generatePair(story, 'hidden');
+    await story.create('small', `--hidden-recipient ${pair.certificate}`);
+    const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
+    await rotate(story);
+    const { code, stderr } = await story.run(
+      `keys shred ${aesKey} --key-version ${keyId ?? ''} --confirm ${keyId ?? ''}`,
+    );
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^0 backups will be lost for good$/m);
+  });
+
   it('refuses the active key, one that is not there, and to work blindly', async () => {
     const story = teller.story();
     const keyId = await rotate(story);

@@ -20,7 +20,7 @@ import { readConnection } from '../read-connection.ts';
 import { runWith, toDecryptionRequest } from '../run-command.ts';
 import type { StoreOptions } from '../store-options.ts';
 import { withStore } from '../with-store.ts';
-import { toSelector } from '../select-backup.ts';
+import { toSelector, toSubject } from '../select-backup.ts';
 import { writeArchive } from '../write-archive.ts';
 
 interface RestoreOptions extends CommonOptions, AuditOptions, StoreOptions, SelectOptions, KeyOptions {
@@ -79,7 +79,7 @@ async function runRestore(options: RestoreOptions, context: CommandContext, args
   const selector = toSelector(args[0], options);
   await withStore({ options, context }, async (store) => {
     await audited(event, async (subject) => {
-      subject.backup = { ...(selector.by === 'id' && { id: selector.id }), label: selector.label, store: store.url };
+      subject.backup = toSubject(selector, store);
       using backup = await openBackup({ store, selector, keys }, context);
       subject.backup = { ...nameOf(backup.manifest), store: store.url };
       await restoreArchive(backup.archive, backup.manifest, { options, context });

@@ -14,7 +14,7 @@ import { option } from '../options.ts';
 import { runWith, toDecryptionRequest } from '../run-command.ts';
 import type { StoreOptions } from '../store-options.ts';
 import { withStore } from '../with-store.ts';
-import { toSelector } from '../select-backup.ts';
+import { toSelector, toSubject } from '../select-backup.ts';
 
 interface VerifyOptions extends CommonOptions, AuditOptions, StoreOptions, SelectOptions, KeyOptions {
   readonly level: VerifyLevel;
@@ -37,7 +37,7 @@ export function verifyCommand(output: Output): Command {
     const selector = toSelector(args[0], options);
     await withStore({ options, context }, async (store) => {
       const report = await audited({ action: 'verify', context }, async (subject) => {
-        subject.backup = { ...(selector.by === 'id' && { id: selector.id }), label: selector.label, store: store.url };
+        subject.backup = toSubject(selector, store);
         const manifest = await new Catalog(store).find(selector);
         subject.backup = { id: manifest.id, label: manifest.label, store: store.url };
         const keys = toDecryptionRequest(options);
