@@ -1,5 +1,6 @@
 import { BackupError } from '../core/backup-error.ts';
 import { readArgument } from './dump-options.ts';
+import { quoteIdentifier } from './quote.ts';
 
 export type DumpFormat = 'custom' | 'plain';
 
@@ -67,6 +68,79 @@ export function planPgDump(request: DumpRequest): DumpPlan {
   ];
   const options = [...readOptions(filterArgs), ...readOptions(extraArgs)];
   return { format: request.format, args, options: [...new Set(options)] };
+}
+
+/** Options that mean the same to several pg_dumps side by side and to COPY. */
+const sharedOptions: ReadonlySet<string> = new Set([
+  '--schema',
+  '--exclude-schema',
+  '--table',
+  '--table-and-children',
+  '--exclude-table',
+  '--exclude-table-and-children',
+  '--exclude-table-data',
+  '--exclude-table-data-and-children',
+  '--extension',
+  '--exclude-extension',
+  '--filter',
+  '--strict-names',
+  '--include-foreign-data',
+  '--blobs',
+  '--large-objects',
+  '--no-blobs',
+  '--no-large-objects',
+  '--lock-wait-timeout',
+  '--no-owner',
+  '--no-privileges',
+  '--no-acl',
+  '--no-comments',
+  '--no-policies',
+  '--no-publications',
+  '--no-subscriptions',
+  '--no-security-labels',
+  '--no-table-access-method',
+  '--no-tablespaces',
+  '--no-toast-compression',
+  '--no-unlogged-table-data',
+  '--quote-all-identifiers',
+  '--verbose',
+]);
+
+/** Why this dump can be one stream only; `null`: it can be several. */
+export function whyOneStream(request: DumpRequest): string | null {
+  if (request.format === 'plain') return '--format plain is one script';
+  const { extraFloatDigits: _, ...filters } = request.filters;
+  const { options } = planPgDump({ ...request, filters });
+  const unshared = options.find((option) => !sharedOptions.has(option));
+  return unshared === undefined ? null : `${unshared} cannot be divided`;
+}
+
+export interface SectionChoice {
+  readonly snapshotId: string;
+  readonly sections: readonly ('pre-data' | 'data' | 'post-data')[];
+  /** Tables whose rows are dumped elsewhere. */
+  readonly tablesWithoutRows?: readonly { readonly schema: string; readonly name: string }[];
+}
+
+/**
+ * Its table locks may stand behind somebody who waits for those of the snapshot's session, who waits for us: that must
+ * end.
+ */
+const sectionLockTimeout = '60s';
+
+/** The same dump, but only these sections of it, as a snapshot sees them. */
+export function planSections(request: DumpRequest, choice: SectionChoice): DumpPlan {
+  const { tablesWithoutRows = [] } = choice;
+  const plan = planPgDump({ ...request, lockWaitTimeout: request.lockWaitTimeout ?? sectionLockTimeout });
+  const args = [
+    ...plan.args,
+    `--snapshot=${choice.snapshotId}`,
+    ...choice.sections.map((section) => `--section=${section}`),
+    ...tablesWithoutRows.map(
+      ({ schema, name }) => `--exclude-table-data=${quoteIdentifier(schema)}.${quoteIdentifier(name)}`,
+    ),
+  ];
+  return { ...plan, args };
 }
 
 /** One argument per option (`--table=…`), so that no value can be taken for another option. */

@@ -88,7 +88,8 @@ export async function runScript(
   }
 }
 
-const psqlArgs = [
+/** Runs what stdin says, and nothing else; the first error ends it. */
+export const psqlArgs: readonly string[] = [
   '--no-psqlrc',
   '--no-password',
   '--quiet',

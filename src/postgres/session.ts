@@ -129,8 +129,8 @@ class PgSession implements Session {
   async prepare(): Promise<void> {
     await this.query(`
       SELECT pg_catalog.set_config(wanted.name, wanted.value, false)
-      FROM (VALUES ('search_path', ''), ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_session_timeout', '0'))
-        AS wanted (name, value)
+      FROM (VALUES ('search_path', ''), ('statement_timeout', '0'), ('lock_timeout', '0'), ('transaction_timeout', '0'),
+        ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '0')) AS wanted (name, value)
       WHERE pg_catalog.current_setting(wanted.name, true) IS NOT NULL`);
   }
 

@@ -1,4 +1,5 @@
 import { BackupError } from '../core/backup-error.ts';
+import { quoteIdentifier, quoteLiteral } from './quote.ts';
 import type { Row, Session } from './session.ts';
 
 /** How many objects of its users a database has, by sort. All zero: a restore finds nothing in its way. */
@@ -115,14 +116,4 @@ export function createSchemas(names: readonly string[]): string {
 /** Drops a database, if it is there, and ends the sessions in it. `session` is in another one of the same server. */
 export async function dropDatabase(session: Session, name: string): Promise<void> {
   await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);
-}
-
-function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** A backslash makes it an escape string, whatever `standard_conforming_strings` says. */
-function quoteLiteral(text: string): string {
-  const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
-  return text.includes('\\') ? `E${quoted}` : quoted;
 }

@@ -1,0 +1,164 @@
+import type { ClientTool } from './client-tools.ts';
+import type { Connection } from './connection.ts';
+import type { CompletionCheck } from './dump-completion.ts';
+import { startDump, type DumpProcess, type StartDumpOptions } from './dump-process.ts';
+import { psqlArgs } from './psql.ts';
+import { quoteIdentifierInAscii } from './quote.ts';
+import type { StreamUnit, TablePart } from './stream-plan.ts';
+
+export interface CopyOutRun {
+  /** psql. */
+  readonly tool: ClientTool;
+  readonly connection: Connection;
+  readonly snapshotId: string;
+  readonly unit: StreamUnit;
+  /** Encoding of the database, which is that of the script. */
+  readonly encoding: string;
+  /** As pg_dump's `--extra-float-digits`. */
+  readonly extraFloatDigits?: number | undefined;
+}
+
+export interface CopyOutProcess extends DumpProcess {
+  /** Rows of each part of the unit, once `output` has ended; `null` where the server does not count (`track_counts`). */
+  rows(): readonly (number | null)[];
+}
+
+/**
+ * Copies the rows of a unit out through psql, as a script for psql: what pg_dump cannot do, parts of a table, with the
+ * settings pg_dump uses. Names are in ASCII, rows in the encoding of the database.
+ */
+export function startCopyOut(run: CopyOutRun, options: StartDumpOptions = {}): CopyOutProcess {
+  const { tool, connection, unit } = run;
+  const check = new DataScriptCheck();
+  const dump = startDump({ tool, args: psqlArgs, connection, input: copyOutSql(run), check }, options);
+  return {
+    output: dump.output,
+    get warnings() {
+      return dump.warnings;
+    },
+    rows: () => check.rows(unit.parts.length),
+    [Symbol.asyncDispose]: async () => await dump[Symbol.asyncDispose](),
+  };
+}
+
+/** What a role or a database may have set otherwise, as pg_dump sets it; `transaction_timeout` is new in 17. */
+function sessionSettings(extraFloatDigits: number): readonly (readonly [string, string])[] {
+  return [
+    ['search_path', ''],
+    ['DateStyle', 'ISO'],
+    ['IntervalStyle', 'postgres'],
+    ['bytea_output', 'hex'],
+    ['extra_float_digits', String(extraFloatDigits)],
+    ['synchronize_seqscans', 'off'],
+    ['row_security', 'off'],
+    ['statement_timeout', '0'],
+    ['lock_timeout', '0'],
+    ['idle_in_transaction_session_timeout', '0'],
+    ['transaction_timeout', '0'],
+    // One process for one stream, and its count of rows is then the whole one.
+    ['max_parallel_workers_per_gather', '0'],
+  ];
+}
+
+const defaultExtraFloatDigits = 3;
+
+/** Must be in front of every data script: what pg_dump sets where rows are restored. */
+const scriptPreamble = (encoding: string) => `--
+-- librelog-backup data
+--
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = '${encoding}';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+`;
+
+const lastLine = '-- librelog-backup data complete';
+const rowsMark = '-- rows:';
+
+/** What psql is given: settings, the snapshot, and for each part what the script needs around its rows. */
+export function copyOutSql({ unit, snapshotId, encoding, extraFloatDigits }: CopyOutRun): string {
+  const settings = sessionSettings(extraFloatDigits ?? defaultExtraFloatDigits)
+    .map(([name, value]) => `('${name}', '${value}')`)
+    .join(', ');
+  const names = [...new Set(unit.parts.map((part) => `ONLY ${tableName(part)}`))];
+  return [
+    `SELECT pg_catalog.set_config(w.name, w.value, false) FROM (VALUES ${settings}) AS w (name, value)`,
+    `WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL \\g /dev/null`,
+    `SET client_encoding = '${encoding}';`,
+    'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;',
+    `SET TRANSACTION SNAPSHOT '${snapshotId}';`,
+    // Who waits for a lock behind our own would wait for ever: the snapshot's session holds it until we are done.
+    `LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE NOWAIT;`,
+    print(scriptPreamble(encoding)),
+    ...unit.parts.flatMap(copyPart),
+    `SELECT '${rowsMark} ' || ${unit.parts.map((_, index) => `:'rows_${index}'`).join(` || ' ' || `)};`,
+    print(lastLine),
+    'COMMIT;\n',
+  ].join('\n');
+}
+
+/** The server counts the rows that a scan gives, for each table and transaction. */
+function copyPart(part: TablePart, index: number): string[] {
+  const name = tableName(part);
+  const columns = part.table.columns.map(quoteIdentifierInAscii).join(', ');
+  const source = part.blocks === null ? `${name} (${columns})` : `(SELECT ${columns} FROM ONLY ${name} WHERE ${range(part)})`;
+  return [
+    print(`COPY ${name} (${columns}) FROM stdin;`),
+    `COPY ${source} TO STDOUT;`,
+    `SELECT CASE WHEN pg_catalog.current_setting('track_counts')::pg_catalog.bool`,
+    `THEN pg_catalog.pg_stat_get_xact_tuples_returned(${part.table.oid})::pg_catalog.text`,
+    `ELSE '?' END AS rows_${index} \\gset`,
+    print('\\.\n'),
+  ];
+}
+
+function range({ blocks }: TablePart): string {
+  const { start, end } = blocks ?? { start: 0, end: null };
+  const from = `ctid >= '(${start},0)'::pg_catalog.tid`;
+  return end === null ? from : `${from} AND ctid < '(${end},0)'::pg_catalog.tid`;
+}
+
+function tableName({ table }: TablePart): string {
+  return `${quoteIdentifierInAscii(table.schema)}.${quoteIdentifierInAscii(table.name)}`;
+}
+
+/** A statement that makes psql print `text`. psql looks for variables outside of quotes only. */
+function print(text: string): string {
+  return `SELECT ${toLiteral(text)};`;
+}
+
+/** An escape string means the same whatever the settings are. */
+function toLiteral(text: string): string {
+  return `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''").replaceAll('\n', '\\n')}'`;
+}
+
+/** Enough for the counts of all parts of a unit. */
+const tailBytes = 16 * 1024;
+
+/** Looks for the last line of a data script, and reads the counts in front of it. */
+class DataScriptCheck implements CompletionCheck {
+  #tail = Buffer.alloc(0);
+
+  add(chunk: Uint8Array): void {
+    if (chunk.byteLength >= tailBytes) this.#tail = Buffer.from(chunk.subarray(-tailBytes));
+    else this.#tail = Buffer.concat([this.#tail, chunk]).subarray(-tailBytes);
+  }
+
+  problem(): string | null {
+    if (this.#tail.byteLength === 0) return 'wrote nothing';
+    return this.#tail.toString('latin1').endsWith(`\n${lastLine}\n`) ? null : 'wrote a script without its last line';
+  }
+
+  rows(parts: number): readonly (number | null)[] {
+    const text = this.#tail.toString('latin1');
+    const line = text.slice(text.lastIndexOf(rowsMark) + rowsMark.length, text.lastIndexOf(lastLine));
+    const counts = line.trim().split(' ');
+    return Array.from({ length: parts }, (_, index) => (/^\d+$/.test(counts[index] ?? '') ? Number(counts[index]) : null));
+  }
+}
