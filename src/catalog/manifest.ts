@@ -30,12 +30,19 @@ const encryptionSchema = z.discriminatedUnion('method', [
     .strict(),
 ]);
 
+/**
+ * What an object is for. One stream: `archive`, the whole dump. Several: `schema` (custom archive of everything but
+ * rows), `data` (script with rows of tables), `remainder` (custom archive of all other rows, sequences and large objects)
+ * and `contents` (which table is in which object).
+ */
+const objectRoles = ['archive', 'schema', 'data', 'remainder', 'contents'] as const;
+
 const objectSchema = z
   .object({
     /** File name below the backup's folder. */
     name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/),
-    role: z.literal('archive'),
-    /** Bytes that pg_dump wrote, before compression and encryption. */
+    role: z.enum(objectRoles),
+    /** Bytes that the client program wrote, before compression and encryption. */
     plainBytes: byteCount,
     /** Bytes in the store. */
     storedBytes: byteCount,
@@ -106,7 +113,11 @@ export const manifestSchema = z
       .strict(),
     compression: compressionSchema,
     encryption: encryptionSchema,
-    objects: z.array(objectSchema).min(1),
+    objects: z
+      .array(objectSchema)
+      .min(1)
+      .refine(hasUniqueNames, 'two objects have one name')
+      .refine(isWhole, 'it is neither one archive nor a schema, its contents and a remainder'),
     /** Last entry of the audit log before the manifest was committed: proof, later, that the log was not cut before it. */
     auditHead: auditHeadSchema.optional(),
     /** `null`: OpenPGP without a signing key; anybody who can write to the store could have made it. */
@@ -114,6 +125,18 @@ export const manifestSchema = z
   })
   .strict();
 
+function hasUniqueNames(objects: readonly { readonly name: string }[]): boolean {
+  return new Set(objects.map(({ name }) => name)).size === objects.length;
+}
+
+/** Either one stream or several: an object too few would be rows too few. */
+function isWhole(objects: readonly { readonly role: ObjectRole }[]): boolean {
+  const count = (role: ObjectRole) => objects.filter((object) => object.role === role).length;
+  if (count('archive') > 0) return objects.length === 1;
+  return count('schema') === 1 && count('remainder') === 1 && count('contents') === 1;
+}
+
+export type ObjectRole = (typeof objectRoles)[number];
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestObject = Manifest['objects'][number];
 export type EncryptionDescription = Manifest['encryption'];
