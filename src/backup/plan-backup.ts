@@ -1,8 +1,8 @@
 import { createBackupId } from '../catalog/backup-id.ts';
-import { objectKey } from '../catalog/catalog.ts';
 import { toLabel } from '../catalog/label.ts';
+import { BackupError } from '../core/backup-error.ts';
 import { compressionExtensions, type Compression } from '../core/compression.ts';
-import { planPgDump, type DumpPlan, type DumpRequest } from '../postgres/dump-plan.ts';
+import { planPgDump, whyOneStream, type DumpPlan, type DumpRequest } from '../postgres/dump-plan.ts';
 import type { ServerInfo } from '../postgres/server-info.ts';
 
 export interface PlanInput {
@@ -12,6 +12,9 @@ export interface PlanInput {
   /** Suffix of encrypted objects. */
   readonly cipherExtension: string;
   readonly label?: string | undefined;
+  readonly jobs?: number | undefined;
+  /** Of this machine. */
+  readonly cores: number;
   readonly startedAt: Date;
 }
 
@@ -19,23 +22,40 @@ export interface PlanInput {
 export interface BackupPlan {
   readonly id: string;
   readonly label: string;
-  readonly objectName: string;
-  /** Key of the object in the store. */
-  readonly objectKey: string;
+  /** Streams side by side. One makes one archive, several make an object for each part of the database. */
+  readonly jobs: number;
+  /** What the names of all objects end with. */
+  readonly extension: string;
   readonly dump: DumpPlan;
 }
 
+/** From this size on, several streams are worth it. */
+const severalStreamsFromBytes = 1024 ** 3;
+/** More streams than that are a decision, for the load they put on the server. */
+const maxJobsByDefault = 4;
+
 /** Decides names and pg_dump's arguments; touches nothing. Errors: `usage` for arguments that would break the flow. */
 export function planBackup(input: PlanInput): BackupPlan {
-  const id = createBackupId(input.startedAt);
-  const label = toLabel(input.label ?? input.server.database);
-  const inner = input.dump.format === 'custom' ? 'archive.dump' : 'archive.sql';
-  const objectName = `${inner}${compressionExtensions[input.compression.method]}.${input.cipherExtension}`;
   return {
-    id,
-    label,
-    objectName,
-    objectKey: objectKey({ label, id }, objectName),
+    id: createBackupId(input.startedAt),
+    label: toLabel(input.label ?? input.server.database),
+    jobs: chooseJobs(input),
+    extension: `${compressionExtensions[input.compression.method]}.${input.cipherExtension}`,
     dump: planPgDump(input.dump),
   };
+}
+
+/** Name of the one object of a backup of one stream. */
+export function archiveName({ dump, extension }: BackupPlan): string {
+  return `${dump.format === 'custom' ? 'archive.dump' : 'archive.sql'}${extension}`;
+}
+
+function chooseJobs({ jobs, dump, server, cores }: PlanInput): number {
+  if (jobs === 1) return 1;
+  const reason = whyOneStream(dump);
+  if (jobs === undefined) {
+    return reason !== null || server.sizeBytes < severalStreamsFromBytes ? 1 : Math.min(cores, maxJobsByDefault);
+  }
+  if (reason === null) return jobs;
+  throw new BackupError('usage', `this dump cannot be several streams: ${reason}`, { hint: 'Leave --jobs out.' });
 }

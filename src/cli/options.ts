@@ -33,6 +33,15 @@ export function onlyKey(key: string | readonly string[] = []): string {
   });
 }
 
+/** How many streams may run side by side: each is a connection to the server and a process here. */
+const maxJobs = 64;
+
+export function parseJobs(text: string): number {
+  const jobs = parseCount(text);
+  if (jobs < 1 || jobs > maxJobs) throw new InvalidArgumentError(`It must be from 1 to ${maxJobs}.`);
+  return jobs;
+}
+
 export function parseCount(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
   return Number(text);

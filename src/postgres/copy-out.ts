@@ -107,7 +107,8 @@ export function copyOutSql({ unit, snapshotId, encoding, extraFloatDigits }: Cop
 function copyPart(part: TablePart, index: number): string[] {
   const name = tableName(part);
   const columns = part.table.columns.map(quoteIdentifierInAscii).join(', ');
-  const source = part.blocks === null ? `${name} (${columns})` : `(SELECT ${columns} FROM ONLY ${name} WHERE ${range(part)})`;
+  const source =
+    part.blocks === null ? `${name} (${columns})` : `(SELECT ${columns} FROM ONLY ${name} WHERE ${range(part)})`;
   return [
     print(`COPY ${name} (${columns}) FROM stdin;`),
     `COPY ${source} TO STDOUT;`,
@@ -159,6 +160,8 @@ class DataScriptCheck implements CompletionCheck {
     const text = this.#tail.toString('latin1');
     const line = text.slice(text.lastIndexOf(rowsMark) + rowsMark.length, text.lastIndexOf(lastLine));
     const counts = line.trim().split(' ');
-    return Array.from({ length: parts }, (_, index) => (/^\d+$/.test(counts[index] ?? '') ? Number(counts[index]) : null));
+    return Array.from({ length: parts }, (_, index) =>
+      /^\d+$/.test(counts[index] ?? '') ? Number(counts[index]) : null,
+    );
   }
 }

@@ -24,7 +24,7 @@ interface SizeRow extends Row {
 
 /** Ordinary tables, as the snapshot sees them; of those of an extension pg_dump alone knows which rows are wanted. */
 const tablesSql = `
-  SELECT c.oid::float8 AS oid, n.nspname AS schema, c.relname AS name,
+  SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name,
     ARRAY(SELECT attname::text FROM pg_attribute
           WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum) AS columns
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -33,7 +33,7 @@ const tablesSql = `
 
 /** The functions see the tables as they are now; the catalog is that of the snapshot. */
 const sizesSql = `
-  SELECT c.oid::float8 AS oid,
+  SELECT c.oid::int8::float8 AS oid,
     pg_relation_size(c.oid)::float8 / current_setting('block_size')::int AS blocks,
     pg_table_size(c.oid)::float8 AS "sizeBytes",
     EXISTS (SELECT FROM pg_am WHERE pg_am.oid = c.relam AND amname = 'heap') AS "isHeap",

@@ -33,7 +33,10 @@ const tablesPerLock = 500;
 export async function openSnapshot(connection: Connection, options: OpenSessionOptions): Promise<Snapshot> {
   const session = await openSession(connection, options);
   try {
-    return { ...(await exportSnapshot(session)), [Symbol.asyncDispose]: async () => await session[Symbol.asyncDispose]() };
+    return {
+      ...(await exportSnapshot(session)),
+      [Symbol.asyncDispose]: async () => await session[Symbol.asyncDispose](),
+    };
   } catch (error) {
     await session[Symbol.asyncDispose]();
     options.signal?.throwIfAborted();

@@ -13,7 +13,7 @@ import type { ByteRange } from './byte-range.ts';
 import { uploadInParts } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
 import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
-import type { PartLimits } from './part-size.ts';
+import { shareMemory, type PartLimits } from './part-size.ts';
 import type { RangeAnswer } from './ranged-read.ts';
 import { abortedBy, hiddenIfDenied } from './store-calls.ts';
 import { defaultTimings, defaultUploadMemoryBytes, type OpenContext } from './store-settings.ts';
@@ -85,7 +85,7 @@ class AzureStore implements ObjectStore {
     await put.assertAbsent(options.signal);
     return await uploadInParts(body, put, {
       limits: azurePartLimits,
-      memoryBytes,
+      memoryBytes: shareMemory(memoryBytes, options.sharedBy),
       maxPartsInFlight,
       expectedSizeBytes: options.expectedSizeBytes,
       signal: options.signal,

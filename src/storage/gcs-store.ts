@@ -12,7 +12,7 @@ import { GcsPut, type GcsDemands } from './gcs-put.ts';
 import { uploadInParts } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
 import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
-import { smallestPartBytes, type PartLimits } from './part-size.ts';
+import { shareMemory, smallestPartBytes, type PartLimits } from './part-size.ts';
 import type { RangeAnswer } from './ranged-read.ts';
 import { defaultTimings, type OpenContext } from './store-settings.ts';
 import type { StoreUrl } from './store-url.ts';
@@ -69,9 +69,10 @@ class GcsStore implements ObjectStore {
     const isCreateOnly = options.createOnly ?? false;
     const put = new GcsPut(this.#calls, key, { demands: this.#demands, isCreateOnly });
     await put.assertAbsent(options.signal);
+    const memoryBytes = shareMemory(this.#memoryBytes, options.sharedBy);
     return await uploadInParts(body, put, {
-      ...planParts(this.#memoryBytes),
-      memoryBytes: this.#memoryBytes,
+      ...planParts(memoryBytes),
+      memoryBytes,
       maxPartsInFlight,
       signal: options.signal,
     });

@@ -21,6 +21,8 @@ export interface PutOptions {
   readonly createOnly?: boolean;
   /** Best guess of the final size, to choose the first part's size. The body may be shorter or longer. */
   readonly expectedSizeBytes?: number;
+  /** How many puts at once, this one among them, share the memory for uploads; 1 by default. */
+  readonly sharedBy?: number;
   readonly signal?: AbortSignal;
 }
 

@@ -17,6 +17,11 @@ export const s3PartLimits: PartLimits = {
 /** No part is planned smaller: below it, requests cost more than bytes. S3 itself wants 5 MiB. */
 export const smallestPartBytes = 8 * mebibyte;
 
+/** What one of `sharedBy` puts at once may hold of the memory for uploads: one part at least. */
+export function shareMemory(memoryBytes: number, sharedBy = 1): number {
+  return Math.max(smallestPartBytes, Math.floor(memoryBytes / sharedBy));
+}
+
 const doublings = 10;
 
 /**

@@ -4,7 +4,7 @@ import type { ByteStream } from '../core/byte-stream.ts';
 import { uploadInParts, type PartUploadOptions } from './multipart.ts';
 import { assertKeyPrefix, assertObjectKey, isObjectKey } from './object-key.ts';
 import type { GetOptions, ObjectStore, PutOptions, StoredObject, UnfinishedUpload } from './object-store.ts';
-import { smallestPartBytes } from './part-size.ts';
+import { shareMemory, smallestPartBytes } from './part-size.ts';
 import { S3Bucket } from './s3-bucket.ts';
 import { describeHead, S3Calls, versionOf } from './s3-calls.ts';
 import { createS3Client } from './s3-client.ts';
@@ -70,6 +70,7 @@ class S3Store implements ObjectStore {
     await put.assertAbsent(options.signal);
     return await uploadInParts(body, put, {
       ...this.#uploadOptions,
+      memoryBytes: shareMemory(this.#uploadOptions.memoryBytes, options.sharedBy),
       expectedSizeBytes: options.expectedSizeBytes,
       signal: options.signal,
     });

@@ -7,15 +7,16 @@ import type { ObjectStore } from './object-store.ts';
 const burstMs = 250;
 
 /**
- * The same store, whose puts take their bodies no faster than `bytesPerSecond` each. What a put sends follows what it
+ * The same store, whose puts take their bodies no faster than `bytesPerSecond`, all of them together. What a put sends follows what it
  * takes, behind the parts that it holds in memory. Fails with `config` for a rate that is none.
  */
 export function withUploadRate(store: ObjectStore, bytesPerSecond: number): ObjectStore {
   if (!(bytesPerSecond > 0)) throw new BackupError('config', 'an upload rate of 0 would never end');
+  const rate: Rate = { bytesPerSecond, dueMs: 0 };
   return {
     url: store.url,
     hasStableVersions: store.hasStableVersions,
-    put: async (key, body, options) => await store.put(key, throttle(body, bytesPerSecond, options?.signal), options),
+    put: async (key, body, options) => await store.put(key, throttle(body, rate, options?.signal), options),
     get: (key, options) => store.get(key, options),
     head: async (key, options) => await store.head(key, options),
     list: (prefix, options) => store.list(prefix, options),
@@ -26,13 +27,19 @@ export function withUploadRate(store: ObjectStore, bytesPerSecond: number): Obje
   };
 }
 
-/** A source that was slow for a while may not catch up: the allowance never grows beyond `burstMs`. */
-async function* throttle(source: ByteStream, bytesPerSecond: number, signal: AbortSignal | undefined): ByteStream {
-  let dueMs = performance.now();
+interface Rate {
+  readonly bytesPerSecond: number;
+  /** When what was taken so far may have been taken, by the monotonic clock. */
+  dueMs: number;
+}
+
+/** Who was slow for a while may not catch up: the allowance never grows beyond `burstMs`. */
+async function* throttle(source: ByteStream, rate: Rate, signal: AbortSignal | undefined): ByteStream {
   for await (const chunk of source) {
     yield chunk;
-    dueMs = Math.max(dueMs, performance.now() - burstMs) + (chunk.byteLength * 1000) / bytesPerSecond;
-    const waitMs = dueMs - performance.now();
+    const earliestMs = performance.now() - burstMs;
+    rate.dueMs = Math.max(rate.dueMs, earliestMs) + (chunk.byteLength * 1000) / rate.bytesPerSecond;
+    const waitMs = rate.dueMs - performance.now();
     if (waitMs > 0) await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
   }
 }

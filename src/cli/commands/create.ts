@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import type { CreatedBackup, CreateRequest, DryRun } from '../../backup/create-backup.ts';
+import type { CreatedBackup, DryRun } from '../../backup/create-backup.ts';
+import type { CreateRequest } from '../../backup/create-run.ts';
 import type { EncryptionRequest } from '../../backup/open-encryption.ts';
 import type { DumpFilters } from '../../postgres/dump-plan.ts';
 import { BackupError } from '../../core/backup-error.ts';
@@ -11,7 +12,7 @@ import { describeCreated } from '../output/describe-backup.ts';
 import { toErrorDocument, type Output } from '../output/output.ts';
 import { showProgress } from '../output/progress.ts';
 import { addOptions, type AuditOptions, type CommonOptions, type RotationOptions } from '../option-groups.ts';
-import { listOption, option, parseCount } from '../options.ts';
+import { listOption, option, parseCount, parseJobs } from '../options.ts';
 import { readConnection } from '../read-connection.ts';
 import { runWith } from '../run-command.ts';
 import type { StoreOptions, UploadOptions } from '../store-options.ts';
@@ -31,6 +32,7 @@ interface CreateOptions extends CommonOptions, AuditOptions, RotationOptions, St
   readonly signingKeyPassphrase?: string;
   readonly compress: string;
   readonly format: 'custom' | 'plain';
+  readonly jobs?: number;
   readonly schema?: readonly string[];
   readonly excludeSchema?: readonly string[];
   readonly table?: readonly string[];
@@ -63,6 +65,7 @@ export function createCommand(output: Output): Command {
     .addOption(option('--signing-key-passphrase <ref>', 'passphrase of the signing key'))
     .addOption(option('--compress <method[:level]>', 'zstd, gzip or none').default('zstd'))
     .addOption(option('--format <format>', 'what pg_dump writes').choices(['custom', 'plain']).default('custom'))
+    .addOption(option('-j, --jobs <n>', 'streams side by side; by default by size and cores').argParser(parseJobs))
     .addOption(listOption('-n, --schema <pattern>', 'only these schemas'))
     .addOption(listOption('-N, --exclude-schema <pattern>', 'not these schemas'))
     .addOption(listOption('-t, --table <pattern>', 'only these tables'))
@@ -207,6 +210,7 @@ function toSettings(
       extraArgs: args,
       lockWaitTimeout: options.lockWaitTimeout,
     },
+    jobs: options.jobs,
     compression: parseCompression(options.compress),
     binDir: options.pgBin,
     stallTimeoutMs: parseDuration(options.stallTimeout),

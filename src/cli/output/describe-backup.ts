@@ -1,5 +1,6 @@
 import type { CreatedBackup, DryRun } from '../../backup/create-backup.ts';
-import type { CatalogEntry } from '../../catalog/catalog.ts';
+import { archiveName } from '../../backup/plan-backup.ts';
+import { objectKey, type CatalogEntry } from '../../catalog/catalog.ts';
 import type { EncryptionDescription, Manifest, ManifestObject } from '../../catalog/manifest.ts';
 import { describeKey, identifyKey } from '../../core/key-identity.ts';
 import type { ObjectLock } from '../../core/object-lock.ts';
@@ -22,11 +23,12 @@ function describeCopy(manifest: Manifest, place: string): string {
   return `created ${manifest.label}/${manifest.id}${place}: ${sizes} in ${took}`;
 }
 
-function describeDryRun({ plan, tool, server }: DryRun): string {
+function describeDryRun({ plan, streams, tool, server }: DryRun): string {
+  const name = streams === null ? archiveName(plan) : '';
   const lines = [
     `would back up "${server.database}" (PostgreSQL ${server.version}, ${formatBytes(server.sizeBytes)})`,
     `with ${tool.path} ${plan.dump.args.join(' ')}`,
-    `to ${plan.objectKey}`,
+    `to ${objectKey(plan, name)}${streams === null ? '' : ` in ${streams.units.length + 3} objects, ${streams.jobs} at once`}`,
   ];
   return lines.join('\n');
 }

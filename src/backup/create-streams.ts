@@ -1,0 +1,220 @@
+import { formatContents, type Contents } from '../catalog/contents.ts';
+import { BackupError } from '../core/backup-error.ts';
+import { streamOf, type ByteStream } from '../core/byte-stream.ts';
+import { productName } from '../core/version.ts';
+import { fanOut } from '../pipeline/fan-out.ts';
+import { runSideBySide } from '../pipeline/run-side-by-side.ts';
+import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
+import { startCopyOut } from '../postgres/copy-out.ts';
+import { dataTableOids, findDataTables } from '../postgres/data-tables.ts';
+import { planSections, type SectionChoice } from '../postgres/dump-plan.ts';
+import { startPgDump } from '../postgres/pg-dump.ts';
+import { listArchive } from '../postgres/pg-restore.ts';
+import { openSnapshot, type Snapshot } from '../postgres/snapshot.ts';
+import { planStreams, type DataTable, type StreamPlan, type StreamUnit } from '../postgres/stream-plan.ts';
+import type { CreateRun } from './create-run.ts';
+import { storeObject, type NewObject, type ObjectSource, type StoredBackupObject } from './store-object.ts';
+
+/** A snapshot, and how what it shows is divided among streams. Dispose gives the snapshot up. */
+export interface Streams extends AsyncDisposable {
+  readonly plan: StreamPlan;
+  readonly snapshot: Snapshot;
+  /** OIDs of all tables whose rows pg_dump would dump. */
+  readonly oids: readonly number[];
+  readonly tools: StreamTools;
+}
+
+interface StreamTools {
+  readonly psql: ClientTool;
+  readonly pgRestore: ClientTool;
+}
+
+type StreamsRun = Pick<CreateRun, 'request' | 'connection' | 'context' | 'plan' | 'server' | 'tool'>;
+
+/**
+ * Takes a snapshot, lets pg_dump say which rows belong to the dump, and divides them. Errors: `postgres`, the signal's
+ * reason.
+ */
+export async function openStreams(run: StreamsRun): Promise<Streams> {
+  const { request, connection, context, server, tool } = run;
+  const search = { serverMajor: tool.major, binDir: request.binDir, env: context.env };
+  const tools = { psql: await findClientTool('psql', search), pgRestore: await findClientTool('pg_restore', search) };
+  const snapshot = await openSnapshot(connection, { applicationName: productName, signal: context.signal });
+  try {
+    const oids = await surveyRows(run, snapshot, tools.pgRestore);
+    const { versionNum, encoding } = server;
+    const lockTimeout = request.dump.lockWaitTimeout;
+    const tables = await findDataTables(oids, snapshot, { versionNum, encoding, lockTimeout });
+    const plan = planStreams(tables, run.plan.jobs);
+    return { plan, snapshot, oids, tools, [Symbol.asyncDispose]: async () => await snapshot[Symbol.asyncDispose]() };
+  } catch (error) {
+    await snapshot[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** An archive begins with its table of contents, and pg_restore reads no further. */
+async function surveyRows(run: StreamsRun, snapshot: Snapshot, pgRestore: ClientTool): Promise<number[]> {
+  const { request, connection, context, tool } = run;
+  const { signal } = context;
+  const plan = planSections(request.dump, { snapshotId: snapshot.id, sections: ['data'] });
+  await using dump = startPgDump({ tool, plan, connection }, { signal });
+  return dataTableOids(await listArchive({ tool: pgRestore, signal }, dump.output));
+}
+
+/** Stores all objects of a backup of several streams. The first failure ends all of them. */
+export async function storeStreams(run: CreateRun, streams: Streams): Promise<StoredBackupObject[]> {
+  const { context, plan } = run;
+  const tables = new Map<DataTable, Contents['tables'][number]['parts']>();
+  const objects = await runSideBySide(
+    // The two pg_dumps take their locks when they begin: the sooner, the better.
+    [
+      async (signal) => await storeObject(schemaObject(run, streams), run, signal),
+      async (signal) => await storeObject(remainderObject(run, streams), run, signal),
+      ...streams.plan.units.map((unit, index) => {
+        return async (signal: AbortSignal) => await storeUnit({ unit, index, tables }, { run, streams, signal });
+      }),
+    ],
+    { jobs: plan.jobs, signal: context.signal },
+  );
+  return [...objects, await storeObject(contentsObject(run, streams, tables), run, context.signal)];
+}
+
+function schemaObject(run: CreateRun, streams: Streams): NewObject {
+  return {
+    name: `schema.dump${run.plan.extension}`,
+    role: 'schema',
+    writer: 'pg_dump',
+    expectedSizeBytes: 0,
+    start: (signal) => startSections(run, { ...fromSnapshot(streams), sections: ['pre-data', 'post-data'] }, signal),
+  };
+}
+
+function remainderObject(run: CreateRun, streams: Streams): NewObject {
+  const dividedTables = new Set(tablesOf(streams.plan));
+  const sizeBytes = run.server.sizeBytes - sum(streams.plan.units);
+  const choice = { ...fromSnapshot(streams), sections: ['data'], tablesWithoutRows: [...dividedTables] } as const;
+  return {
+    name: `remainder.dump${run.plan.extension}`,
+    role: 'remainder',
+    writer: 'pg_dump',
+    expectedSizeBytes: Math.max(0, sizeBytes),
+    start: (signal) => {
+      const dump = startSections(run, choice, signal);
+      const expected = new Set(streams.oids).difference(new Set([...dividedTables].map(({ oid }) => oid)));
+      const check = async (head: ByteStream) => {
+        const contents = await listArchive({ tool: streams.tools.pgRestore, signal }, head);
+        demandSameTables(new Set(dataTableOids(contents)), expected);
+      };
+      return {
+        output: checked(dump.output, check),
+        get warnings() {
+          return dump.warnings;
+        },
+        [Symbol.asyncDispose]: async () => await dump[Symbol.asyncDispose](),
+      };
+    },
+  };
+}
+
+const fromSnapshot = ({ snapshot }: Streams) => ({ snapshotId: snapshot.id });
+
+function startSections(run: CreateRun, choice: SectionChoice, signal: AbortSignal): ObjectSource {
+  const { request, connection, tool } = run;
+  return startPgDump({ tool, plan: planSections(request.dump, choice), connection }, { signal });
+}
+
+/** Every table of the dump in exactly one place: that is for pg_dump itself to say. */
+function demandSameTables(found: ReadonlySet<number>, expected: ReadonlySet<number>): void {
+  if (found.symmetricDifference(expected).size === 0) return;
+  throw new BackupError('postgres', 'pg_dump does not dump exactly the tables that no other stream has', {
+    hint: 'Back up with --jobs 1.',
+  });
+}
+
+/** `source`, which ends only when `check` has had a look at it and is content. */
+async function* checked(source: ByteStream, check: (copy: ByteStream) => Promise<void>): ByteStream {
+  const [copy, body] = fanOut(source, 2);
+  if (copy === undefined || body === undefined) throw new TypeError('two branches were asked for');
+  const checking = check(copy);
+  // Thrown below, in its turn.
+  checking.catch(() => {});
+  void checking.finally(async () => await copy[Symbol.asyncDispose]()).catch(() => {});
+  try {
+    yield* body;
+    await checking;
+  } finally {
+    await body[Symbol.asyncDispose]();
+  }
+}
+
+interface UnitToStore {
+  readonly unit: StreamUnit;
+  readonly index: number;
+  /** Gets the parts of each table. */
+  readonly tables: Map<DataTable, Contents['tables'][number]['parts']>;
+}
+
+interface UnitRun {
+  readonly run: CreateRun;
+  readonly streams: Streams;
+  readonly signal: AbortSignal;
+}
+
+async function storeUnit(
+  { unit, index, tables }: UnitToStore,
+  { run, streams, signal }: UnitRun,
+): Promise<StoredBackupObject> {
+  const { connection, server, request } = run;
+  const name = `data-${String(index + 1).padStart(3, '0')}.sql${run.plan.extension}`;
+  const copy = {
+    tool: streams.tools.psql,
+    connection,
+    snapshotId: streams.snapshot.id,
+    unit,
+    encoding: server.encoding,
+    extraFloatDigits: request.dump.filters.extraFloatDigits,
+  };
+  let rows = (): readonly (number | null)[] => [];
+  const start = (signal: AbortSignal): ObjectSource => {
+    const process = startCopyOut(copy, { signal });
+    rows = () => process.rows();
+    return process;
+  };
+  const object = { name, role: 'data', writer: 'psql', expectedSizeBytes: unit.sizeBytes, start } as const;
+  const stored = await storeObject(object, run, signal);
+  const counts = rows();
+  for (const [part, { table }] of unit.parts.entries()) {
+    const parts = tables.get(table) ?? [];
+    tables.set(table, [...parts, { object: name, rows: counts[part] ?? null }]);
+  }
+  return stored;
+}
+
+function contentsObject(run: CreateRun, { plan }: Streams, tables: UnitToStore['tables']): NewObject {
+  const entries = tablesOf(plan).map((table) => ({
+    schema: table.schema,
+    name: table.name,
+    sizeBytes: table.sizeBytes,
+    parts: tables.get(table) ?? [],
+  }));
+  return {
+    name: `contents.json${run.plan.extension}`,
+    role: 'contents',
+    writer: productName,
+    expectedSizeBytes: 0,
+    start: () => ({
+      output: streamOf(formatContents(entries)),
+      warnings: [],
+      [Symbol.asyncDispose]: async () => await Promise.resolve(),
+    }),
+  };
+}
+
+function tablesOf({ units }: StreamPlan): DataTable[] {
+  return [...new Set(units.flatMap(({ parts }) => parts.map(({ table }) => table)))];
+}
+
+function sum(units: readonly StreamUnit[]): number {
+  return units.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0);
+}
