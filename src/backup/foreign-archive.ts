@@ -35,6 +35,8 @@ export async function openForeignArchive(
     clientMajor: null,
     source: null,
     open: async (signal) => await openLayers(readFile(path, signal), { path, request, context }),
+    streams: null,
+    isCustom: false,
     checkStored: async () => {},
   };
 }

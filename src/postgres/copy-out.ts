@@ -131,12 +131,17 @@ class DataScriptCheck implements CompletionCheck {
 
   problem(): string | null {
     if (this.#tail.byteLength === 0) return 'wrote nothing';
-    return this.#tail.toString('latin1').endsWith(`\n${dataScriptLastLine}\n`) ? null : 'wrote a script without its last line';
+    return this.#tail.toString('latin1').endsWith(`\n${dataScriptLastLine}\n`)
+      ? null
+      : 'wrote a script without its last line';
   }
 
   rows(parts: number): readonly (number | null)[] {
     const text = this.#tail.toString('latin1');
-    const line = text.slice(text.lastIndexOf(dataScriptRowsMark) + dataScriptRowsMark.length, text.lastIndexOf(dataScriptLastLine));
+    const line = text.slice(
+      text.lastIndexOf(dataScriptRowsMark) + dataScriptRowsMark.length,
+      text.lastIndexOf(dataScriptLastLine),
+    );
     const counts = line.trim().split(' ');
     return Array.from({ length: parts }, (_, index) =>
       /^\d+$/.test(counts[index] ?? '') ? Number(counts[index]) : null,

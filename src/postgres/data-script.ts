@@ -29,7 +29,9 @@ export function tableInScript({ schema, name }: TableName): string {
 
 /** Lines that may stand outside of rows; no others. */
 const identifier = String.raw`(?:U&)?"(?:[^"]|"")+"`;
-const copyLine = new RegExp(`^COPY (${identifier}\\.${identifier}) \\(${identifier}(?:, ${identifier})*\\) FROM stdin;$`);
+const copyLine = new RegExp(
+  `^COPY (${identifier}\\.${identifier}) \\(${identifier}(?:, ${identifier})*\\) FROM stdin;$`,
+);
 const encodingLine = /^SET client_encoding = '[A-Za-z0-9_]+';$/;
 const commentLine = /^(?:--[\x20-\x7e]*)?$/;
 const preambleLines: ReadonlySet<string> = new Set(dataScriptPreamble('').split('\n'));

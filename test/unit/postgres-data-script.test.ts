@@ -13,11 +13,16 @@ import {
 const maxBytes = 1024 * 1024;
 const shop = { schema: 'shop', name: 'order "x"' };
 const odd = { schema: 'ärger', name: 'a\nb' };
-const rowsOf = (table: typeof shop, rows: string) => `COPY ${tableInScript(table)} ("a", "b") FROM stdin;\n${rows}\\.\n\n`;
+const rowsOf = (table: typeof shop, rows: string) =>
+  `COPY ${tableInScript(table)} ("a", "b") FROM stdin;\n${rows}\\.\n\n`;
 const script = (...parts: readonly string[]) =>
   `${dataScriptPreamble('UTF8')}\n${parts.join('')}-- rows: 1 2\n${dataScriptLastLine}\n`;
 
-async function read(text: string, cuts: readonly number[] = [], wanted: ReadonlySet<string> | null = null): Promise<string> {
+async function read(
+  text: string,
+  cuts: readonly number[] = [],
+  wanted: ReadonlySet<string> | null = null,
+): Promise<string> {
   const bytes = Buffer.from(text, 'latin1');
   const places = [0, ...cuts.map((cut) => cut % (bytes.byteLength + 1)).toSorted((a, b) => a - b), bytes.byteLength];
   const chunks = places.slice(1).map((end, index) => bytes.subarray(places[index], end));
@@ -25,7 +30,9 @@ async function read(text: string, cuts: readonly number[] = [], wanted: Readonly
 }
 
 test('a data script passes as it is, however it is cut into chunks', async () => {
-  const row = fc.array(fc.constantFrom('\\\\', '.', 'x', '\\n', '\t', '\\N', '\xe9'), { maxLength: 6 }).map((parts) => `${parts.join('')}\n`);
+  const row = fc
+    .array(fc.constantFrom('\\\\', '.', 'x', '\\n', '\t', '\\N', '\xe9'), { maxLength: 6 })
+    .map((parts) => `${parts.join('')}\n`);
   const rows = fc.array(row, { maxLength: 5 }).map((lines) => lines.join(''));
   await fc.assert(
     fc.asyncProperty(rows, rows, fc.array(fc.nat(), { maxLength: 12 }), async (first, second, cuts) => {
@@ -59,12 +66,18 @@ const hostile: Readonly<Record<string, string>> = {
   'a last line cut off': good.slice(0, -1),
   'an end inside of rows': good.slice(0, good.indexOf('\tb')),
   'something after the last line': `${good}SELECT 1;\n`,
-  'nothing': '',
+  nothing: '',
 };
 
 for (const [what, text] of Object.entries(hostile)) {
   test(`a data script is refused for ${what}`, async () => {
     await assert.rejects(read(text), (error) => error instanceof BackupError && error.kind === 'integrity');
-    await assert.rejects(read(text, Array.from({ length: text.length }, (_, index) => index)), BackupError);
+    await assert.rejects(
+      read(
+        text,
+        Array.from({ length: text.length }, (_, index) => index),
+      ),
+      BackupError,
+    );
   });
 }
