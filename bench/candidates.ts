@@ -6,16 +6,29 @@ export const launcher = join(import.meta.dirname, '..', 'bin', 'librelog-backup.
 
 export type CandidateName = 'limit' | 'aes' | 'openpgp' | 'gpg' | 'openssl' | 'age';
 
-/** One way to back up a database into the workbench's folder and to bring it back. */
-export interface Candidate {
-  readonly name: CandidateName;
-  /** As the reader would write it. */
+/** One way to back up a database. */
+export interface Creator<Name extends string = CandidateName> {
+  readonly name: Name;
+  /** The title as the reader would write it. */
   readonly create: { readonly title: string; readonly command: Command };
-  readonly restore: { readonly title: string; readonly command: (database: string) => Command };
-  /** Makes what `restore` reads, where that is not what `create` leaves. */
-  readonly archive?: Command;
   /** File or folder that `create` (or `archive`) fills, and that is removed before it runs. */
   readonly output: string;
+  /** Makes the store that `create` wants to find; its time does not count. */
+  readonly prepare?: Command;
+  /** Folder where `create` leaves the dump unencrypted; it may be `output`. */
+  readonly plaintext?: string;
+  /** Makes what a restore reads, where that is not what `create` leaves. */
+  readonly archive?: Command;
+}
+
+/** One way to back up a database and to bring it back. */
+export interface Candidate<Name extends string = CandidateName> extends Creator<Name> {
+  readonly restore: {
+    readonly title: string;
+    readonly command: (database: string) => Command;
+    /** It wants no database to be there; the others want an empty one. */
+    readonly makesDatabase?: true;
+  };
 }
 
 /** All candidates for a database; age only where it is installed. */

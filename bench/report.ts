@@ -4,8 +4,8 @@ import type { CandidateName } from './candidates.ts';
 import type { Machine } from './machine.ts';
 import type { StorageName } from './storage.ts';
 
-export interface CandidateResult {
-  readonly name: CandidateName;
+export interface CandidateResult<Name extends string = CandidateName> {
+  readonly name: Name;
   readonly title: string;
   /** Median of the rounds, like `cpuMs`. */
   readonly wallMs: number;

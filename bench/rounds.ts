@@ -1,0 +1,174 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, lstatSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { assertSameDatabase } from '../test/support/database-difference.ts';
+import { fingerprintDatabase } from '../test/support/database-fingerprint.ts';
+import type { Candidate, Creator } from './candidates.ts';
+import { measure, type Command, type Measurement } from './measure.ts';
+import type { BenchOptions } from './options.ts';
+import type { CandidateResult } from './report.ts';
+import { median } from './statistics.ts';
+import type { Workbench } from './workbench.ts';
+
+const targetName = 'restored';
+/** See statfs(2). */
+const tmpfsMagic = 0x01021994;
+
+/** One of the rounds of a candidate. */
+interface Run extends Measurement {
+  readonly storedBytes: number | null;
+  /** Size of the unencrypted dump that lay on a file system, of whatever kind. */
+  readonly plaintextBytes: number;
+  /** Written to disks beside what was stored and that dump. */
+  readonly otherWrittenBytes: number;
+}
+
+export interface MeasuredCandidate<Name extends string> extends CandidateResult<Name> {
+  /** Highest of the rounds, like `otherWrittenBytes`; see `Run`. */
+  readonly plaintextBytes: number;
+  readonly otherWrittenBytes: number;
+}
+
+/** Every candidate once per round, the next round beginning with another one. */
+export async function takeTurns<Item extends { readonly name: string }, Result extends { readonly wallMs: number }>(
+  items: readonly Item[],
+  { what, rounds }: { readonly what: string; readonly rounds: number },
+  run: (item: Item) => Promise<Result>,
+): Promise<Map<Item, Result[]>> {
+  const results = new Map<Item, Result[]>(items.map((item) => [item, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const item of rotate(items, round)) {
+      const result = await run(item);
+      results.get(item)?.push(result);
+      console.error(`${what} ${round + 1}/${rounds} ${item.name}: ${(result.wallMs / 1000).toFixed(2)} s`);
+    }
+  }
+  return results;
+}
+
+function rotate<Item>(items: readonly Item[], by: number): Item[] {
+  const start = items.length === 0 ? 0 : by % items.length;
+  return [...items.slice(start), ...items.slice(0, start)];
+}
+
+/** Backs up with all creators that the options choose. */
+export async function measureCreates<Name extends string>(
+  bench: Workbench,
+  creators: readonly Creator<Name>[],
+  options: BenchOptions,
+): Promise<MeasuredCandidate<Name>[]> {
+  const chosen = creators.filter(({ name }) => options.only.test(`create ${name}`));
+  const turns = { what: 'create', rounds: options.repetitions };
+  const measured = await takeTurns(chosen, turns, async (creator) => await measureCreate(bench, creator));
+  return [...measured].map(([{ name, create }, runs]) => toResult(name, create.title, runs));
+}
+
+/** Brings `source` back with all candidates that the options choose, and proves that our own brought back the same. */
+export async function measureRestores<Name extends string>(
+  bench: Workbench,
+  { source, candidates }: { readonly source: string; readonly candidates: readonly Candidate<Name>[] },
+  options: BenchOptions,
+): Promise<MeasuredCandidate<Name>[]> {
+  const chosen = candidates.filter(({ name }) => options.only.test(`restore ${name}`));
+  const turns = { what: 'restore', rounds: options.repetitions };
+  const measured = await takeTurns(chosen, turns, async (candidate) => await measureRestore(bench, candidate));
+  const ours = chosen.filter(({ create }) => create.command.isOurs);
+  if (ours.length > 0) await proveRestores(bench, source, ours);
+  return [...measured].map(([{ name, restore }, runs]) => toResult(name, restore.title, runs));
+}
+
+async function measureCreate(bench: Workbench, creator: Creator<string>): Promise<Run> {
+  const { create, output, plaintext, archive } = creator;
+  await prepareCreate(bench, creator);
+  await settle(bench);
+  const before = diskBytes(output);
+  const measurement = await measure(create.command, { env: {}, folder: bench.folder });
+  const stored = archive === undefined ? sizeOf(output) : null;
+  const accounted = diskBytes(output) - before + (plaintext === output ? 0 : diskBytes(plaintext));
+  const run = {
+    ...measurement,
+    storedBytes: stored,
+    plaintextBytes: sizeOf(plaintext),
+    otherWrittenBytes: Math.max(0, measurement.writtenBytes - accounted),
+  };
+  if (plaintext !== output) remove(plaintext);
+  return run;
+}
+
+async function prepareCreate(bench: Workbench, { output, plaintext, prepare }: Creator<string>): Promise<void> {
+  remove(output);
+  remove(plaintext);
+  if (prepare !== undefined) await runUnmeasured(bench, prepare);
+}
+
+async function measureRestore(bench: Workbench, candidate: Candidate<string>): Promise<Run> {
+  const { create, archive, output, plaintext, restore } = candidate;
+  if (!existsSync(output)) {
+    await prepareCreate(bench, candidate);
+    await runUnmeasured(bench, archive ?? create.command);
+  }
+  await bench.cluster.dropDatabase(targetName);
+  if (restore.makesDatabase !== true) await bench.cluster.createDatabase(targetName);
+  await settle(bench);
+  const measurement = await measure(restore.command(targetName), { env: {}, folder: bench.folder });
+  return {
+    ...measurement,
+    storedBytes: null,
+    plaintextBytes: sizeOf(plaintext),
+    otherWrittenBytes: measurement.writtenBytes,
+  };
+}
+
+/** A fast restore of the wrong thing is no restore: what each of our own brings back is compared with the source. */
+async function proveRestores(bench: Workbench, source: string, ours: readonly Candidate<string>[]): Promise<void> {
+  const expected = await fingerprintDatabase(bench.cluster, source);
+  for (const candidate of ours) {
+    await measureRestore(bench, candidate);
+    assertSameDatabase(await fingerprintDatabase(bench.cluster, targetName), expected);
+    console.error(`restore ${candidate.name}: the restored database is identical`);
+  }
+}
+
+export async function runUnmeasured(bench: Workbench, command: Command): Promise<void> {
+  await measure(command, { env: {}, folder: bench.folder });
+}
+
+/** Writes out what earlier candidates left in memory, so that the next one does not wait for it. */
+async function settle(bench: Workbench): Promise<void> {
+  await bench.cluster.query('postgres', 'CHECKPOINT');
+  execFileSync('sync');
+}
+
+function toResult<Name extends string>(name: Name, title: string, runs: readonly Run[]): MeasuredCandidate<Name> {
+  const walls = runs.map((run) => run.wallMs);
+  return {
+    name,
+    title,
+    wallMs: median(walls),
+    fastestMs: Math.min(...walls),
+    slowestMs: Math.max(...walls),
+    cpuMs: median(runs.map((run) => run.cpuMs)),
+    peakMemoryBytes: Math.max(...runs.map((run) => run.peakMemoryBytes)),
+    storedBytes: runs.at(-1)?.storedBytes ?? null,
+    plaintextBytes: Math.max(...runs.map((run) => run.plaintextBytes)),
+    otherWrittenBytes: Math.max(...runs.map((run) => run.otherWrittenBytes)),
+  };
+}
+
+function remove(path: string | undefined): void {
+  if (path !== undefined) rmSync(path, { recursive: true, force: true });
+}
+
+/** Bytes of a file or of all files of a folder; 0 where there is none. */
+export function sizeOf(path: string | undefined): number {
+  if (path === undefined || !existsSync(path)) return 0;
+  const stats = lstatSync(path);
+  if (!stats.isDirectory()) return stats.size;
+  return readdirSync(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
+}
+
+/** The same for what is on a disk and not in memory. */
+function diskBytes(path: string | undefined): number {
+  if (path === undefined || !existsSync(path)) return 0;
+  return statfsSync(path).type === tmpfsMagic ? 0 : sizeOf(path);
+}
