@@ -1,30 +1,21 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, lstatSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { assertSameDatabase } from '../test/support/database-difference.ts';
 import { fingerprintDatabase } from '../test/support/database-fingerprint.ts';
 import type { Candidate, Creator } from './candidates.ts';
+import { isInMemory } from './memory-folder.ts';
 import { measure, type Command, type Measurement } from './measure.ts';
 import type { BenchOptions } from './options.ts';
-import type { CandidateResult } from './report.ts';
+import type { MeasuredCandidate } from './report.ts';
 import { median } from './statistics.ts';
 import type { Workbench } from './workbench.ts';
 
 const targetName = 'restored';
-/** See statfs(2). */
-const tmpfsMagic = 0x01021994;
 
 /** One of the rounds of a candidate. */
 interface Run extends Measurement {
   readonly storedBytes: number | null;
-  /** Size of the unencrypted dump that lay on a file system, of whatever kind. */
-  readonly plaintextBytes: number;
-  /** Written to disks beside what was stored and that dump. */
-  readonly otherWrittenBytes: number;
-}
-
-export interface MeasuredCandidate<Name extends string> extends CandidateResult<Name> {
-  /** Highest of the rounds, like `otherWrittenBytes`; see `Run`. */
   readonly plaintextBytes: number;
   readonly otherWrittenBytes: number;
 }
@@ -170,5 +161,5 @@ export function sizeOf(path: string | undefined): number {
 /** The same for what is on a disk and not in memory. */
 function diskBytes(path: string | undefined): number {
   if (path === undefined || !existsSync(path)) return 0;
-  return statfsSync(path).type === tmpfsMagic ? 0 : sizeOf(path);
+  return isInMemory(path) ? 0 : sizeOf(path);
 }

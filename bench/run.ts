@@ -2,7 +2,8 @@ import { measureKeys } from './keys.ts';
 import { describeMachine } from './machine.ts';
 import { toMarkdown } from './markdown.ts';
 import { measureMemory } from './memory.ts';
-import { parseOptions, usage, type BenchOptions } from './options.ts';
+import { parseOptions, usage, type BenchOptions, type PartName } from './options.ts';
+import { measureParallel } from './parallel.ts';
 import { readReport, writeReport, type BenchReport, type Measured } from './report.ts';
 import { measureStartup } from './startup.ts';
 import { measureStorage } from './storage.ts';
@@ -29,10 +30,11 @@ async function measureParts(bench: Workbench, options: BenchOptions): Promise<Be
     machine: describeMachine(bench.cluster.binFolder),
     result,
   });
-  const has = (part: BenchOptions['parts'][number]) => options.parts.includes(part);
+  const has = (part: PartName) => options.parts.includes(part);
   return {
     ...(has('startup') ? { startup: measured(await measureStartup(bench)) } : {}),
     ...(has('throughput') ? { throughput: measured(await measureThroughput(bench, options)) } : {}),
+    ...(has('parallel') ? { parallel: measured(await measureParallel(bench, options)) } : {}),
     ...(has('storage') ? { storage: measured(await measureStorage(bench, options)) } : {}),
     ...(has('upload') ? { upload: measured(await measureUpload(bench, options)) } : {}),
     ...(has('keys') ? { keys: measured(await measureKeys(bench)) } : {}),

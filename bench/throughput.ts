@@ -9,7 +9,7 @@ const sourceName = 'bench';
 /** Creates, then restores: every candidate once per round, the next round beginning with another one. */
 export async function measureThroughput(bench: Workbench, options: BenchOptions): Promise<Throughput> {
   console.error(`making a database of about ${options.megabytes} MB`);
-  await createBenchDatabase(bench.cluster, sourceName, options.megabytes);
+  await createBenchDatabase(bench.cluster, { name: sourceName, megabytes: options.megabytes });
   const candidates = listCandidates(bench, sourceName);
   const limit = candidates.find(({ name }) => name === 'limit');
   if (limit?.archive === undefined) throw new Error('the limit makes no archive');
