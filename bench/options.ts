@@ -6,7 +6,7 @@ const partNames = ['throughput', 'parallel', 'memory', 'startup', 'storage', 'up
 export type PartName = (typeof partNames)[number];
 
 export interface BenchOptions {
-  /** What to measure; the default is `throughput` and `startup`. */
+  /** What to measure; the default is `throughput` and `startup`. Nothing with `--render`. */
   readonly parts: readonly PartName[];
   /** Size of the dump in MB (10^6 bytes), about. */
   readonly megabytes: number;
@@ -21,7 +21,7 @@ export interface BenchOptions {
   readonly only: RegExp;
   /** Everything is written below it: the database and the files of all candidates share one disk. */
   readonly folder: string;
-  /** Where benchmarks.json and benchmarks.md go. */
+  /** Where benchmarks.json, benchmarks.md and the pictures go. */
   readonly outputFolder: string;
 }
 
@@ -36,11 +36,12 @@ export const usage = `usage: npm run bench -- [options]
                         LIBRELOG_TEST_S3_ENDPOINT (see test/servers); --upload stores one large object in a double of S3;
                         --keys wraps 1,000 backups anew, in a folder and on the S3 server where one is named;
                         without any: throughput and start-up
-  --scaling-size 300MB  bytes of the dump behind the slow link, about
+  --render              measures nothing: writes benchmarks.md and the pictures anew from benchmarks.json
+  --scaling-size 400MB  bytes of the dump behind the slow link, about
   --memory-sizes 1GB,8GB
   --upload-size 80GB
   --dir FOLDER          database and files go there (needs about 8 x the size)
-  --output FOLDER       where benchmarks.md and benchmarks.json go (docs)
+  --output FOLDER       where benchmarks.md, benchmarks.json and benchmarks/*.svg go (docs)
 `;
 
 /** Throws an error whose message is for the user when an option makes no sense. */
@@ -59,16 +60,18 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       upload: { type: 'boolean', default: false },
       'upload-size': { type: 'string', default: '80GB' },
       throughput: { type: 'boolean', default: false },
+      render: { type: 'boolean', default: false },
       parallel: { type: 'boolean', default: false },
-      'scaling-size': { type: 'string', default: '300MB' },
+      'scaling-size': { type: 'string', default: '400MB' },
       dir: { type: 'string', default: tmpdir() },
       output: { type: 'string', default: join(import.meta.dirname, '..', 'docs') },
     },
   });
   const chosen = partNames.filter((part) => values[part]);
+  const wanted = chosen.length === 0 ? (['throughput', 'startup'] as const) : chosen;
   const [small = '', large = ''] = values['memory-sizes'].split(',');
   return {
-    parts: chosen.length === 0 ? ['throughput', 'startup'] : chosen,
+    parts: values.render ? [] : wanted,
     megabytes: parseMegabytes(values.size),
     memoryMegabytes: [parseMegabytes(small), parseMegabytes(large)],
     scalingMegabytes: parseMegabytes(values['scaling-size']),

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CandidateName } from './candidates.ts';
 import type { Machine } from './machine.ts';
+import { plotFolder, type Plot } from './plots.ts';
 import type { ParallelName } from './parallel-candidates.ts';
 import type { ScalingName } from './scaling.ts';
 import type { LinkLimits } from './slow-link.ts';
@@ -126,8 +127,14 @@ export function readReport(folder: string): BenchReport {
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as BenchReport) : {};
 }
 
-export function writeReport(folder: string, report: BenchReport, markdown: string): void {
-  mkdirSync(folder, { recursive: true });
+export interface Documents {
+  readonly markdown: string;
+  readonly plots: readonly Plot[];
+}
+
+export function writeReport(folder: string, report: BenchReport, { markdown, plots }: Documents): void {
+  mkdirSync(join(folder, plotFolder), { recursive: true });
+  for (const { fileName, svg } of plots) writeFileSync(join(folder, plotFolder, fileName), svg);
   writeFileSync(join(folder, jsonName), `${JSON.stringify(report, null, 2)}\n`);
   writeFileSync(join(folder, 'benchmarks.md'), markdown);
 }

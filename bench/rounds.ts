@@ -20,16 +20,19 @@ interface Run extends Measurement {
   readonly otherWrittenBytes: number;
 }
 
+/** Which candidates, and how often. */
+type Choice = Pick<BenchOptions, 'only' | 'repetitions'>;
+
 /** Every candidate once per round, the next round beginning with another one. */
-export async function takeTurns<Item extends { readonly name: string }, Result extends { readonly wallMs: number }>(
+async function takeTurns<Item extends { readonly name: string }, Result extends { readonly wallMs: number }>(
   items: readonly Item[],
   { what, rounds }: { readonly what: string; readonly rounds: number },
-  run: (item: Item) => Promise<Result>,
+  run: (item: Item, round: number) => Promise<Result>,
 ): Promise<Map<Item, Result[]>> {
   const results = new Map<Item, Result[]>(items.map((item) => [item, []]));
   for (let round = 0; round < rounds; round += 1) {
     for (const item of rotate(items, round)) {
-      const result = await run(item);
+      const result = await run(item, round + 1);
       results.get(item)?.push(result);
       console.error(`${what} ${round + 1}/${rounds} ${item.name}: ${(result.wallMs / 1000).toFixed(2)} s`);
     }
@@ -46,25 +49,34 @@ function rotate<Item>(items: readonly Item[], by: number): Item[] {
 export async function measureCreates<Name extends string>(
   bench: Workbench,
   creators: readonly Creator<Name>[],
-  options: BenchOptions,
+  { only, repetitions }: Choice,
 ): Promise<MeasuredCandidate<Name>[]> {
-  const chosen = creators.filter(({ name }) => options.only.test(`create ${name}`));
-  const turns = { what: 'create', rounds: options.repetitions };
+  const chosen = creators.filter(({ name }) => only.test(`create ${name}`));
+  const turns = { what: 'create', rounds: repetitions };
   const measured = await takeTurns(chosen, turns, async (creator) => await measureCreate(bench, creator));
   return [...measured].map(([{ name, create }, runs]) => toResult(name, create.title, runs));
 }
 
-/** Brings `source` back with all candidates that the options choose, and proves that our own brought back the same. */
+/**
+ * Brings `source` back with all candidates that the options choose. A fast restore of the wrong thing is no restore: what
+ * each of our own brings back in the last round is compared with the source.
+ */
 export async function measureRestores<Name extends string>(
   bench: Workbench,
   { source, candidates }: { readonly source: string; readonly candidates: readonly Candidate<Name>[] },
-  options: BenchOptions,
+  { only, repetitions }: Choice,
 ): Promise<MeasuredCandidate<Name>[]> {
-  const chosen = candidates.filter(({ name }) => options.only.test(`restore ${name}`));
-  const turns = { what: 'restore', rounds: options.repetitions };
-  const measured = await takeTurns(chosen, turns, async (candidate) => await measureRestore(bench, candidate));
-  const ours = chosen.filter(({ create }) => create.command.isOurs);
-  if (ours.length > 0) await proveRestores(bench, source, ours);
+  const chosen = candidates.filter(({ name }) => only.test(`restore ${name}`));
+  const expected = chosen.length === 0 ? null : await fingerprintDatabase(bench.cluster, source);
+  const turns = { what: 'restore', rounds: repetitions };
+  const measured = await takeTurns(chosen, turns, async (candidate, round) => {
+    const run = await measureRestore(bench, candidate);
+    if (expected !== null && candidate.create.command.isOurs && round === repetitions) {
+      assertSameDatabase(await fingerprintDatabase(bench.cluster, targetName), expected);
+      console.error(`restore ${candidate.name}: the restored database is identical`);
+    }
+    return run;
+  });
   return [...measured].map(([{ name, restore }, runs]) => toResult(name, restore.title, runs));
 }
 
@@ -108,16 +120,6 @@ async function measureRestore(bench: Workbench, candidate: Candidate<string>): P
     plaintextBytes: sizeOf(plaintext),
     otherWrittenBytes: measurement.writtenBytes,
   };
-}
-
-/** A fast restore of the wrong thing is no restore: what each of our own brings back is compared with the source. */
-async function proveRestores(bench: Workbench, source: string, ours: readonly Candidate<string>[]): Promise<void> {
-  const expected = await fingerprintDatabase(bench.cluster, source);
-  for (const candidate of ours) {
-    await measureRestore(bench, candidate);
-    assertSameDatabase(await fingerprintDatabase(bench.cluster, targetName), expected);
-    console.error(`restore ${candidate.name}: the restored database is identical`);
-  }
 }
 
 export async function runUnmeasured(bench: Workbench, command: Command): Promise<void> {

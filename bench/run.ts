@@ -4,12 +4,13 @@ import { toMarkdown } from './markdown.ts';
 import { measureMemory } from './memory.ts';
 import { parseOptions, usage, type BenchOptions, type PartName } from './options.ts';
 import { measureParallel } from './parallel.ts';
+import { drawPlots } from './plots.ts';
 import { readReport, writeReport, type BenchReport, type Measured } from './report.ts';
 import { measureStartup } from './startup.ts';
 import { measureStorage } from './storage.ts';
 import { measureThroughput } from './throughput.ts';
 import { measureUpload } from './upload.ts';
-import { openWorkbench, type Workbench } from './workbench.ts';
+import { openWorkbench } from './workbench.ts';
 
 const args = process.argv.slice(2);
 
@@ -17,14 +18,15 @@ if (args.includes('--help')) console.log(usage);
 else await main(parseOptions(args));
 
 async function main(options: BenchOptions): Promise<void> {
-  await using bench = await openWorkbench(options.folder);
-  const report = { ...readReport(options.outputFolder), ...(await measureParts(bench, options)) };
+  const report = { ...readReport(options.outputFolder), ...(await measureParts(options)) };
   const markdown = toMarkdown(report);
-  writeReport(options.outputFolder, report, markdown);
+  writeReport(options.outputFolder, report, { markdown, plots: drawPlots(report) });
   console.log(markdown);
 }
 
-async function measureParts(bench: Workbench, options: BenchOptions): Promise<BenchReport> {
+async function measureParts(options: BenchOptions): Promise<BenchReport> {
+  if (options.parts.length === 0) return {};
+  await using bench = await openWorkbench(options.folder);
   const measured = <Result>(result: Result): Measured<Result> => ({
     measuredAt: new Date().toISOString(),
     machine: describeMachine(bench.cluster.binFolder),
