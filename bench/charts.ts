@@ -14,11 +14,11 @@ export interface BarChart {
 
 export interface Curve {
   readonly label: string;
-  /** By x; the first x is the smallest. */
+  /** By x. */
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
-/** x doubles from tick to tick; y begins at 0 and has the same unit, so that `y = x` is the best there is. */
+/** x and y are in the same unit, so that `y = x` is the best there is. */
 export interface CurveChart {
   readonly title: string;
   readonly xTitle: string;
@@ -54,7 +54,7 @@ export function drawCurves({ title, xTitle, curves, format }: CurveChart): strin
   const [left, right, top, bottom] = [52, width - 120, titleHeight + 10, height - 56];
   const ticks = [...new Set(curves.flatMap(({ points }) => points.map(([x]) => x)))].toSorted((a, b) => a - b);
   const most = Math.max(...ticks, ...curves.flatMap(({ points }) => points.map(([, y]) => y)));
-  const toX = (x: number) => left + (Math.log2(x) / Math.log2(Math.max(2, ...ticks))) * (right - left);
+  const toX = (x: number) => left + (x / Math.max(...ticks)) * (right - left);
   const toY = (y: number) => bottom - (y / most) * (bottom - top);
   const path = (points: Curve['points'], kind: string) =>
     `<polyline class="${kind}" points="${points.map(([x, y]) => `${place(toX(x))},${place(toY(y))}`).join(' ')}"/>`;
@@ -97,7 +97,7 @@ polyline { fill: none; stroke-width: 2; }
 .curve-2 { stroke: #b45309; }
 .ideal { stroke: #818b98; stroke-dasharray: 5 5; }
 @media (prefers-color-scheme: dark) {
-text, .range { fill: #e6edf3; }
+text { fill: #e6edf3; }
 .range { stroke: #e6edf3; }
 .ours, .dot-1, .text-1 { fill: #3fb98a; }
 .other { fill: #59636e; }

@@ -53,7 +53,12 @@ function plotScaling(scaling: Scaling): Plot[] {
   });
   if (curves.length === 0) return [];
   const title = 'Behind a slow link: times as fast as one stream';
-  const chart = { title, xTitle: 'streams', curves, format: (times: number) => `${Number(times.toFixed(1))} ×` };
+  const chart = {
+    title,
+    xTitle: 'streams (dashed: as many times as fast)',
+    curves,
+    format: (times: number) => `${Number(times.toFixed(1))} ×`,
+  };
   return [{ fileName: 'scaling.svg', title, svg: drawCurves(chart) }];
 }
 
