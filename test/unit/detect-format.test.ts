@@ -46,6 +46,7 @@ describe('detectFormat', () => {
     ['pg-plain-sql', 'a psql command', '\\connect other\n'],
     ['pg-plain-sql', 'a script with a byte order mark', '\uFEFFSET client_encoding = 1;'],
     ['pg-plain-sql', 'LATIN1 text', Buffer.from('-- Gr\xf6\xdfe\nSELECT 1;', 'latin1')],
+    ['backup-contents', 'the contents of a backup of several streams', formatContents([])],
     ['unknown', 'nothing', ''],
     ['unknown', 'prose', 'Dear colleague, the backup is attached.'],
     ['unknown', 'a word that only begins like a statement', 'SETTINGS = none'],

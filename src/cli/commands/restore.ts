@@ -144,8 +144,7 @@ async function restoreToTarget(archive: Archive, manifest: Manifest | null, invo
       stallTimeoutMs: parseDuration(options.stallTimeout),
       onPhase: (next) => (phase = next),
       onStart: (meter) => {
-        const what = () => phase;
-        progress.use(showProgress(context.output.streams.stderr, { what, meter, expectedBytes }));
+        progress.use(showProgress(context.output.streams.stderr, { what: () => phase, meter, expectedBytes }));
       },
     },
     context,
