@@ -15,7 +15,7 @@ CREATE FUNCTION kinds.numbered() RETURNS bigint LANGUAGE internal WINDOW IMMUTAB
 CREATE FUNCTION kinds.series(int, int) RETURNS SETOF int LANGUAGE internal IMMUTABLE STRICT PARALLEL RESTRICTED COST 7.5 ROWS 33 SUPPORT pg_catalog.generate_series_int4_support AS 'generate_series_int4';
 CREATE FUNCTION kinds.configured() RETURNS text LANGUAGE sql STABLE
   SET search_path = "$user", "Odd ""Schema"" / ünï – 表", pg_temp SET "kinds.made_up" = 'a ''b'' \ c' SET "DateStyle" = 'SQL, DMY' SET work_mem FROM CURRENT AS 'SELECT NULL::text';
-CREATE FUNCTION kinds."returns ""table"""(VARIADIC "select" text[] DEFAULT '{a,NULL,"b \\"c\\""}') RETURNS TABLE ("from" int, "where is" text) LANGUAGE sql AS 'SELECT 1, $1[1]';
+CREATE FUNCTION kinds."returns ""table"""(VARIADIC "select" text[] DEFAULT '{a,NULL,"b \"c\""}') RETURNS TABLE ("from" int, "where is" text) LANGUAGE sql AS 'SELECT 1, $1[1]';
 CREATE FUNCTION kinds.with_out(INOUT a int, OUT b text, IN c date DEFAULT '2026-01-01', OUT d anyelement, IN e anyelement DEFAULT NULL::int) LANGUAGE plpgsql AS $$ BEGIN b := 'x'; END $$;
 CREATE FUNCTION kinds.anything(anycompatible, anycompatiblearray, VARIADIC "any") RETURNS int LANGUAGE internal AS 'pg_num_nonnulls';
 CREATE FUNCTION kinds.same_name(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION kinds.same_name(text) RETURNS int LANGUAGE sql AS 'SELECT 2'; CREATE FUNCTION kinds.same_name() RETURNS int LANGUAGE sql AS 'SELECT 3';
@@ -25,7 +25,7 @@ BEGIN RETURN x || y || E''\\\\.''; END';
 \if :has_14
 CREATE FUNCTION kinds.standard_value(n int) RETURNS int LANGUAGE sql IMMUTABLE RETURN n * 2 + 1;
 CREATE FUNCTION kinds.standard_body(n int) RETURNS SETOF text LANGUAGE sql BEGIN ATOMIC
-  SELECT 'a;b'; SELECT name FROM shop.customers WHERE id > n ORDER BY name COLLATE types.plain LIMIT 3;
+  SELECT 'a;b'::text AS text; SELECT name FROM shop.customers WHERE id > n ORDER BY name COLLATE types.plain LIMIT 3;
 END;
 CREATE PROCEDURE kinds.standard_procedure(IN a int, OUT b int, VARIADIC c text[] DEFAULT '{}') LANGUAGE sql SECURITY DEFINER BEGIN ATOMIC SELECT a * 2; END;
 \endif

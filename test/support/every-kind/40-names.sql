@@ -17,10 +17,10 @@ BEGIN
     EXECUTE format('ALTER TABLE %1$I.%1$I DROP gone', name);
     EXECUTE format('INSERT INTO %1$I.%1$I VALUES (DEFAULT), (NULL), (E''\\\\.'')', name);
     EXECUTE format('CREATE TABLE %1$I.same_name (name text); INSERT INTO %1$I.same_name VALUES (%1$L)', name);
-    EXECUTE format('CREATE INDEX %2$I ON %1$I.%1$I (%1$I)', name, left(name, 40) || ' i');
-    EXECUTE format('CREATE SEQUENCE %1$I.%2$I; CREATE VIEW %1$I.%3$I AS SELECT %1$I AS %2$I FROM %1$I.%1$I', name, left(name, 40) || ' s', left(name, 40) || ' v');
-    EXECUTE format('CREATE FUNCTION %1$I.%1$I(%1$I text DEFAULT %1$L) RETURNS text LANGUAGE plpgsql AS %2$L', name, E'BEGIN\n  RETURN ' || quote_literal(name) || E';\nEND');
-    EXECUTE format('CREATE TYPE %1$I.%2$I AS ENUM (%3$L, %2$L)', name, left(name, 40) || ' t', left(name, 20));
+    EXECUTE format('CREATE INDEX %2$I ON %1$I.%1$I (%1$I)', name, left(name, 12) || ' i');
+    EXECUTE format('CREATE SEQUENCE %1$I.%2$I; CREATE VIEW %1$I.%3$I AS SELECT %1$I AS %2$I FROM %1$I.%1$I', name, left(name, 12) || ' s', left(name, 12) || ' v');
+    EXECUTE format('CREATE FUNCTION %1$I.%1$I(%3$I text DEFAULT %1$L) RETURNS text LANGUAGE plpgsql AS %2$L', name, E'BEGIN\n  RETURN ' || quote_literal(name) || E';\nEND', left(name, 12) || ' p');
+    EXECUTE format('CREATE TYPE %1$I.%2$I AS ENUM (%3$L, %2$L)', name, left(name, 12) || ' t', left(name, 11));
     EXECUTE format('CREATE TRIGGER %1$I AFTER INSERT ON %1$I.%1$I FOR EACH ROW EXECUTE FUNCTION kinds.do_nothing(%1$L)', name);
     EXECUTE format('COMMENT ON TABLE %1$I.%1$I IS %1$L; COMMENT ON COLUMN %1$I.%1$I.%1$I IS %1$L', name);
   END LOOP;
