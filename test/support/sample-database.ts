@@ -37,7 +37,8 @@ export interface EveryKindOptions extends SampleOptions {
  * Not in it, because pg_dump does not bring it back, and PostgreSQL itself cannot do without: security labels (no package
  * has a provider), indexes that are not valid, the disabled triggers behind foreign keys, indexes and triggers of users on
  * an extension's own tables, rows of configuration tables that their condition leaves out, materialized views that are
- * filled although one that they read is not, subscriptions that are enabled.
+ * filled although one that they read is not, subscriptions that are enabled, the order of columns in a table that was made
+ * to inherit later.
  */
 export async function createEveryKindDatabase(
   cluster: Cluster,
