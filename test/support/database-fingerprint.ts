@@ -170,10 +170,11 @@ async function listObjects(client: Client, except: string): Promise<Map<string, 
       WHERE oid >= 16384 AND ${nameless[name] ?? 'true'}`,
   );
   const { rows } = await client.query<{ object: string; state: string }>(
-    `SELECT what.type || ' ' || what.identity AS object, CASE WHEN indisvalid THEN 'valid' WHEN NOT indisvalid THEN 'not valid'
-       ELSE 'there' END AS state
+    `SELECT what.type || ' ' || what.identity AS object,
+       concat_ws(', ', 'there', CASE WHEN NOT indisvalid THEN 'not valid' END, 'comment: ' || quote_literal(description)) AS state
      FROM (${listed.join(' UNION ALL ')}) AS listed CROSS JOIN pg_identify_object(catalog, listed.oid, 0) AS what
        LEFT JOIN pg_index ON catalog = 'pg_class'::regclass AND indexrelid = listed.oid
+       LEFT JOIN pg_description ON classoid = catalog AND objoid = listed.oid AND objsubid = 0
      WHERE $1 = '' OR what.identity !~ ('\\m' || $1 || '(\\.|$)')
      ORDER BY 1`,
     [except],

@@ -31,12 +31,12 @@ export interface EveryKindOptions extends SampleOptions {
 
 /**
  * Makes the hardest database there is: the sample, and beside it an object of every kind that pg_dump 15 knows, names that
- * break quoting, and tables of some 10 MB each by `scale`, with holes, out-of-line values and partitions. An extension with
+ * break quoting, and tables of some 4 MB each, times `scale`, with holes, out-of-line values and partitions. An extension with
  * configuration tables is in it where the server has `everyKindExtension`. Needs a superuser and the sample's roles.
  *
  * Not in it, because pg_dump does not bring it back, and PostgreSQL itself cannot do without: security labels (no package
- * has a provider), indexes that are not valid, the disabled triggers behind foreign keys, indexes and triggers of users on
- * an extension's own tables, rows of configuration tables that their condition leaves out, materialized views that are
+ * has a provider), indexes that are not valid, the disabled triggers behind foreign keys, indexes, triggers and
+ * comments of users on an extension's own tables, rows of configuration tables that their condition leaves out, materialized views that are
  * filled although one that they read is not, subscriptions that are enabled, the order of columns in a table that was made
  * to inherit later.
  */

@@ -13,7 +13,6 @@ CREATE EXTENSION every_kind WITH SCHEMA settings;
 INSERT INTO settings.every_setting VALUES ('ours', E'a\tvalue'), ('also ours', NULL);
 INSERT INTO settings.whole_table (note) VALUES ('all of its rows'), ('');
 GRANT SELECT ON settings.every_setting TO sample_reader;
-CREATE INDEX settings_by_value ON settings.every_setting (value);
 CREATE FUNCTION kinds.needs_extension() RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$;
 ALTER FUNCTION kinds.needs_extension() DEPENDS ON EXTENSION every_kind;
 \endif

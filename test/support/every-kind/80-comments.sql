@@ -8,6 +8,3 @@ COMMENT ON OPERATOR kinds.!@#%&|~ (NONE, kinds.cents) IS 'prefix'; COMMENT ON OP
 COMMENT ON RULE "Odd ""rule""" ON kinds.owns_two IS 'odd'; COMMENT ON SCHEMA kinds IS $$every 'kind' \ :name$$; COMMENT ON SEQUENCE kinds.every_option IS 'sequence'; COMMENT ON STATISTICS kinds."Odd ""statistics""" IS 'odd'; COMMENT ON TABLE kinds.by_list IS 'parent'; COMMENT ON TABLE kinds.by_list_ab_0 IS 'in the middle'; COMMENT ON TEXT SEARCH CONFIGURATION kinds.own_search IS 'search'; COMMENT ON TEXT SEARCH DICTIONARY kinds."Odd ""dictionary""" IS 'odd'; COMMENT ON TEXT SEARCH PARSER kinds.own_parser IS 'parser'; COMMENT ON TEXT SEARCH TEMPLATE kinds.simple_words IS 'template';
 COMMENT ON TRANSFORM FOR bigint LANGUAGE kinds_language IS 'never used'; COMMENT ON TRIGGER not_now ON kinds.parents IS 'constraint'; COMMENT ON TRIGGER view_insert ON kinds.on_view IS 'instead'; COMMENT ON TRIGGER on_parts ON kinds.keyed IS 'on all parts'; COMMENT ON TYPE kinds.label IS 'base'; COMMENT ON TYPE kinds.no_values IS 'enum'; COMMENT ON TYPE kinds.whole_range IS 'range'; COMMENT ON TYPE kinds.only_a_shell IS 'shell'; COMMENT ON VIEW kinds."limit" IS 'keyword';
 COMMENT ON EXTENSION plpgsql IS 'another comment than the usual one';
-\if :has_every_kind
-COMMENT ON TABLE settings.every_setting IS 'a comment on what belongs to an extension';
-\endif
