@@ -40,9 +40,8 @@ export async function startBusySchema(cluster: Cluster, database: string): Promi
 
   const transfers = start(['--no-vacuum', '--client=2', '--rate=300', `--time=${longestSeconds}`]);
   const transfersEnded = once(transfers, 'exit');
-  const client = await cluster.connect(database);
   const stopping = new AbortController();
-  const changes = changeSchema(client, stopping.signal).finally(() => client.end());
+  const changes = changeSchema(await cluster.connect(database), stopping.signal);
   changes.catch(() => {}); // reported by stop
   await waitUntil(async () => (await readBalances(cluster, database)).transfers > 0, 'pgbench moves money');
   return {
@@ -59,14 +58,18 @@ export async function startBusySchema(cluster: Cluster, database: string): Promi
 
 async function changeSchema(client: Client, signal: AbortSignal): Promise<number> {
   // Whoever waits for a table makes all others wait behind it: so nobody waits for long.
-  await client.query(`SET search_path = ${busySchema}; SET lock_timeout = '100ms'`);
-  let round = 0;
-  while (!signal.aborted && round < mostRounds) {
-    round += 1;
-    for (const statements of changesOfRound(round)) await tryQuery(client, statements);
-    await sleep(10);
+  try {
+    await client.query(`SET search_path = ${busySchema}; SET lock_timeout = '100ms'`);
+    let round = 0;
+    while (!signal.aborted && round < mostRounds) {
+      round += 1;
+      for (const statements of changesOfRound(round)) await tryQuery(client, statements);
+      await sleep(10);
+    }
+    return round;
+  } finally {
+    await client.end();
   }
-  return round;
 }
 
 /** Each text is a transaction. */

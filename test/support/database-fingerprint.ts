@@ -156,6 +156,8 @@ const catalogs = `am amop amproc attrdef cast class collation constraint convers
 
 /** Left out: what initdb made, and what has a number of this very database in its name. */
 const nameless: Readonly<Record<string, string>> = {
+  // There from the start, or made anew: the dump tells what is special about it.
+  namespace: "nspname <> 'public'",
   class: "relnamespace <> 'pg_toast'::regnamespace",
   trigger: 'NOT tgisinternal',
 };

@@ -96,9 +96,6 @@ CREATE INDEX stored_bloom ON kinds.stored USING brin (external text_bloom_ops (n
 \if :has_15
 ALTER TABLE kinds.stored ADD CONSTRAINT one_nothing UNIQUE NULLS NOT DISTINCT (main, fixed) INCLUDE (plain) WITH (fillfactor = 90);
 \endif
-\if :has_trgm
-CREATE INDEX stored_trigrams ON kinds.stored USING gist (extended gist_trgm_ops (siglen = 32));
-\endif
 CREATE STATISTICS kinds."Odd ""statistics""" (mcv) ON a, b, c FROM kinds.parents; ALTER STATISTICS kinds."Odd ""statistics""" OWNER TO sample_owner;
 CREATE STATISTICS kinds.of_parts (dependencies) ON part, parent FROM kinds.keyed;
 
