@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { formatContents } from '../../src/catalog/contents.ts';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { type FileFormat, detectFormat } from '../../src/crypto/detect-format.ts';
 
