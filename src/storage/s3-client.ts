@@ -28,7 +28,7 @@ export async function createS3Client(settings: S3Settings, timings: StoreTimings
     requestHandler: new NodeHttpHandler({
       connectionTimeout: timings.connectTimeoutMs,
       socketTimeout: timings.idleTimeoutMs,
-      ...createAgents(env, await readAuthorities(settings.caFile)),
+      ...createAgents(env, await readAuthorities(settings.caFile ?? environmentAuthorities(env))),
     }),
     ...(settings.checksumMode === 'when-required' && {
       requestChecksumCalculation: 'WHEN_REQUIRED' as const,
@@ -59,6 +59,11 @@ function createAgents(
     httpAgent: new HttpAgent(options),
     httpsAgent: new HttpsAgent({ ...options, ...(ca !== undefined && { ca }) }),
   };
+}
+
+/** The variable of the AWS CLI, which the SDK does not know; like there, an empty one counts as none. */
+function environmentAuthorities(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  return env['AWS_CA_BUNDLE'] || undefined;
 }
 
 /** The SDK's own variables for another endpoint; read here because other defaults depend on them. */

@@ -109,7 +109,7 @@ function meaningOfCode(code: string, text: string): Meaning | undefined {
   return {
     kind: 'storage',
     reason: `the server's certificate is not trusted: ${text}`,
-    hint: 'Give the file of its certificate authority, or correct the endpoint.',
+    hint: 'Give the file of its certificate authority, by option or in AWS_CA_BUNDLE, or correct the endpoint.',
   };
 }
 
