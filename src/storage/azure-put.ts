@@ -46,7 +46,7 @@ export interface AzurePutOptions {
  * exists already, and the id tells whether it is ours.
  *
  * Blocks of an upload that failed cannot be taken back: no request of the service discards them without making a blob.
- * They are in no list and no answer, the next put of the same key replaces them, and the service removes them after a
+ * They are in no list of objects, the next put of the same key replaces them, and the service removes them after a
  * week (REST reference, "Put Block").
  */
 export class AzurePut implements PartTarget<StoredObject> {
