@@ -7,7 +7,7 @@ import { runSideBySide } from '../pipeline/run-side-by-side.ts';
 import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
 import { startCopyOut, type CopyOutProcess } from '../postgres/copy-out.ts';
 import { dataTableOids, findDataTables } from '../postgres/data-tables.ts';
-import { planSections, type SectionChoice } from '../postgres/dump-plan.ts';
+import { planSections, streamLockTimeout, type SectionChoice } from '../postgres/dump-plan.ts';
 import { startPgDump } from '../postgres/pg-dump.ts';
 import { listArchive } from '../postgres/pg-restore.ts';
 import { openSnapshot, type Snapshot } from '../postgres/snapshot.ts';
@@ -178,6 +178,7 @@ async function storeUnit(
     unit,
     encoding: server.encoding,
     extraFloatDigits: request.dump.filters.extraFloatDigits,
+    lockTimeout: streamLockTimeout(request.dump),
   };
   const started: CopyOutProcess[] = [];
   const start = (signal: AbortSignal): ObjectSource => {

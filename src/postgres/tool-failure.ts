@@ -19,6 +19,7 @@ const hints: readonly (readonly [RegExp, string])[] = [
     /due to (lock|statement) timeout|could not obtain lock/,
     'Try again when no schema change is running, or raise the lock wait timeout.',
   ],
+  [/relation ".*" does not exist[^]*Query was: LOCK TABLE/, 'Try again: a table was dropped when the dump began.'],
   [
     /must be owner of extension|permission denied to create extension/,
     'Restore as a superuser, or leave the extension out.',

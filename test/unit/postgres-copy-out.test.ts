@@ -21,6 +21,7 @@ function run(parts: readonly TablePart[], changes: Partial<CopyOutRun> = {}): Co
     snapshotId: '00000003-0000001B-1',
     unit: { parts, sizeBytes: 1 },
     encoding: 'UTF8',
+    lockTimeout: '30s',
     ...changes,
   };
 }
@@ -44,7 +45,7 @@ const oddNames = [
 ] as const;
 
 describe('the script that copies rows out', () => {
-  it('takes the snapshot before anything else, locks without waiting, and ends its transaction', () => {
+  it('takes the snapshot before anything else, locks its tables, and ends its transaction', () => {
     const lines = copyOutSql(run([whole(shop)])).split('\n');
     const order = [
       'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;',
@@ -59,7 +60,7 @@ describe('the script that copies rows out', () => {
     );
     assert.ok(!positions.includes(-1));
     assert.equal(lines[positions[1] ?? 0], "SET TRANSACTION SNAPSHOT '00000003-0000001B-1';");
-    assert.equal(lines[positions[2] ?? 0], 'LOCK TABLE ONLY "public"."orders" IN ACCESS SHARE MODE NOWAIT;');
+    assert.equal(lines[positions[2] ?? 0], 'LOCK TABLE ONLY "public"."orders" IN ACCESS SHARE MODE;');
     assert.deepEqual(lines.slice(-2), ['COMMIT;', '']);
   });
 
@@ -119,6 +120,7 @@ describe('the script that copies rows out', () => {
       "('DateStyle', 'ISO')",
       "('extra_float_digits', '0')",
       "('row_security', 'off')",
+      "('lock_timeout', '30s')",
       "('statement_timeout', '0')",
       "('idle_in_transaction_session_timeout', '0')",
     ]) {
