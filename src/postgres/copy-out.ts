@@ -32,7 +32,10 @@ export interface CopyOutProcess extends DumpProcess {
 export function startCopyOut(run: CopyOutRun, options: StartDumpOptions = {}): CopyOutProcess {
   const { tool, connection, unit } = run;
   const check = new DataScriptCheck();
-  const dump = startDump({ tool, args: psqlArgs, connection, input: copyOutSql(run), check }, options);
+  const dump = startDump(
+    { tool, args: psqlArgs, connection, input: copyOutSql(run), check, interruptFirst: true },
+    options,
+  );
   return {
     output: dump.output,
     get warnings() {
