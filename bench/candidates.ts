@@ -6,16 +6,29 @@ export const launcher = join(import.meta.dirname, '..', 'bin', 'librelog-backup.
 
 export type CandidateName = 'limit' | 'aes' | 'openpgp' | 'gpg' | 'openssl' | 'age';
 
-/** One way to back up a database into the workbench's folder and to bring it back. */
-export interface Candidate {
-  readonly name: CandidateName;
-  /** As the reader would write it. */
+/** One way to back up a database. */
+export interface Creator<Name extends string = CandidateName> {
+  readonly name: Name;
+  /** The title as the reader would write it. */
   readonly create: { readonly title: string; readonly command: Command };
-  readonly restore: { readonly title: string; readonly command: (database: string) => Command };
-  /** Makes what `restore` reads, where that is not what `create` leaves. */
-  readonly archive?: Command;
   /** File or folder that `create` (or `archive`) fills, and that is removed before it runs. */
   readonly output: string;
+  /** Makes the store that `create` wants to find; its time does not count. */
+  readonly prepare?: Command;
+  /** Folder where `create` leaves the dump unencrypted; it may be `output`. */
+  readonly plaintext?: string;
+  /** Makes what a restore reads, where that is not what `create` leaves. */
+  readonly archive?: Command;
+}
+
+/** One way to back up a database and to bring it back. */
+export interface Candidate<Name extends string = CandidateName> extends Creator<Name> {
+  readonly restore: {
+    readonly title: string;
+    readonly command: (database: string) => Command;
+    /** It wants no database to be there; the others want an empty one. */
+    readonly makesDatabase?: true;
+  };
 }
 
 /** All candidates for a database; age only where it is installed. */
@@ -43,34 +56,58 @@ function limit({ cluster, folder }: Workbench, database: string): Candidate {
   };
 }
 
-function ours({ cluster, keys, folder }: Workbench, database: string): Candidate[] {
-  const candidate = (name: 'aes' | 'openpgp', createArgs: readonly string[], restoreArgs: readonly string[]) => {
-    const output = join(folder, `store-${name}`);
-    const method = createArgs[1] ?? '';
-    const run = (...args: string[]): Command => ({
-      program: process.execPath,
-      args: [launcher, ...args, '--store', `file://${output}`],
-      isOurs: true,
-    });
-    return {
-      name,
-      create: {
-        title: `\`librelog-backup create --encrypt ${method}\``,
-        command: run('create', '--database', cluster.url(database), ...createArgs),
-      },
-      restore: {
-        title: `\`librelog-backup restore\`, ${method}`,
-        command: (target: string) => run('restore', 'latest', '--target', cluster.url(target), ...restoreArgs),
-      },
-      output,
-    };
-  };
-  const aesKey = ['--key', `file:${keys.aesFile}`];
-  const recipient = ['--recipient', `file:${keys.certificateFile}`];
+function ours(bench: Workbench, database: string): Candidate[] {
   return [
-    candidate('aes', ['--encrypt', 'aes-256', ...aesKey], aesKey),
-    candidate('openpgp', ['--encrypt', 'openpgp', ...recipient], ['--private-key', `file:${keys.privateKeyFile}`]),
+    ourCandidate(bench, { name: 'aes', method: 'aes-256', database }),
+    ourCandidate(bench, { name: 'openpgp', method: 'openpgp', database }),
   ];
+}
+
+export interface OurSettings<Name extends string> {
+  readonly name: Name;
+  readonly method: 'aes-256' | 'openpgp';
+  readonly database: string;
+  /** What the command line says; without a number it says nothing, and the database to restore into is there. */
+  readonly jobs?: number;
+  /** Where PostgreSQL is reached, when not straight. */
+  readonly port?: number;
+}
+
+export function ourCandidate<Name extends string>(bench: Workbench, settings: OurSettings<Name>): Candidate<Name> {
+  const { cluster, keys, folder } = bench;
+  const { name, method, database, jobs, port } = settings;
+  const output = join(folder, `store-${name}`);
+  const run = (...args: string[]): Command => ({
+    program: process.execPath,
+    args: [launcher, ...args, '--store', `file://${output}`],
+    isOurs: true,
+  });
+  const aesKey = ['--key', `file:${keys.aesFile}`];
+  const encryption = method === 'aes-256' ? aesKey : ['--recipient', `file:${keys.certificateFile}`];
+  const decryption = method === 'aes-256' ? aesKey : ['--private-key', `file:${keys.privateKeyFile}`];
+  const streams = jobs === undefined ? [] : ['--jobs', String(jobs)];
+  const createArgs = ['--encrypt', method, ...streams];
+  const restoreArgs = jobs === undefined ? [] : [...streams, '--create-db'];
+  const url = (target: string) => withPort(cluster.url(target), port);
+  return {
+    name,
+    create: {
+      title: `\`${['librelog-backup', 'create', ...createArgs].join(' ')}\``,
+      command: run('create', '--database', url(database), ...createArgs, ...encryption),
+    },
+    restore: {
+      title: `\`${['librelog-backup', 'restore', ...restoreArgs].join(' ')}\`, ${method}`,
+      command: (target) => run('restore', 'latest', '--target', url(target), ...restoreArgs, ...decryption),
+      ...(jobs === undefined ? {} : { makesDatabase: true }),
+    },
+    output,
+  };
+}
+
+function withPort(url: string, port: number | undefined): string {
+  const changed = new URL(url);
+  if (port !== undefined) changed.port = String(port);
+  return changed.href;
 }
 
 /** What cron scripts do: a plain dump into gpg, or through gzip into openssl. */

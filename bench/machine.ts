@@ -25,8 +25,15 @@ export function describeMachine(binFolder: string): Machine {
       openssl: versionOf('openssl', 'version'),
       zstd: versionOf('zstd'),
       age: versionOf('age'),
+      ...optionalVersions(),
     },
   };
+}
+
+/** Tools that few machines have. */
+function optionalVersions(): Record<string, string> {
+  const installed = ['restic', 'pgbackrest'].filter((tool) => isInstalled(tool, 'version'));
+  return Object.fromEntries(installed.map((tool) => [tool, versionOf(tool, 'version')]));
 }
 
 function systemName(): string {

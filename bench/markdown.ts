@@ -1,3 +1,5 @@
+import { gigabytes, paragraphs, seconds, table } from './format.ts';
+import { parallelSection } from './parallel-markdown.ts';
 import type {
   BenchReport,
   CandidateResult,
@@ -9,24 +11,26 @@ import type {
   Throughput,
   UploadResult,
 } from './report.ts';
+import { showPlot } from './plots.ts';
 import { latencyMs, type StorageName } from './storage.ts';
 import { checkTargets, find } from './targets.ts';
 import { serverSettings } from './workbench.ts';
 
 /** The whole report as docs/benchmarks.md keeps it. */
 export function toMarkdown(report: BenchReport): string {
-  const parts = [
+  const text = paragraphs(
     introduction,
     machineSection(report),
     targetSection(report),
-    report.throughput === undefined ? '' : throughputSection(report.throughput),
+    report.throughput === undefined ? '' : throughputSection(report, report.throughput),
+    report.parallel === undefined ? '' : parallelSection(report, report.parallel),
     report.upload === undefined ? '' : uploadSection(report.upload),
     report.memory === undefined ? '' : memorySection(report.memory),
     report.startup === undefined ? '' : startupSection(report.startup),
     report.storage === undefined ? '' : storageSection(report.storage),
     report.keys === undefined ? '' : keysSection(report.keys),
-  ];
-  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+  );
+  return `${text}\n`;
 }
 
 const introduction = `# Benchmarks
@@ -52,21 +56,22 @@ function targetSection(report: BenchReport): string {
   return `## Promises\n\n${table(['promise', 'measured', 'kept'], rows)}`;
 }
 
-function throughputSection({ result }: Measured<Throughput>): string {
+function throughputSection(report: BenchReport, { result }: Measured<Throughput>): string {
   const settings = Object.entries(serverSettings).map(([name, value]) => `${name} = ${value}`);
-  return `## Create and restore
+  const introduction = `## Create and restore
 
 A mixed database: ${gigabytes(result.dumpBytes)} as \`pg_dump -Fc -Z0\` writes it, ${gigabytes(result.databaseBytes)} by
 \`pg_database_size\`. By share of the dump: text 30 %, jsonb 25 %, time series 20 %, incompressible bytea 15 %, rows with
-foreign keys 8 %, 200 small tables 2 %. Rounds: ${result.repetitions}. Server: ${settings.join(', ')}.
-
-### Create
-
-${candidateTable(result.create, result.dumpBytes)}
-
-### Restore into a new database
-
-${candidateTable(result.restore, result.dumpBytes)}`;
+foreign keys 8 %, 200 small tables 2 %. Rounds: ${result.repetitions}. Server: ${settings.join(', ')}.`;
+  return paragraphs(
+    introduction,
+    '### Create',
+    candidateTable(result.create, result.dumpBytes),
+    showPlot(report, 'create'),
+    '### Restore into a new database',
+    candidateTable(result.restore, result.dumpBytes),
+    showPlot(report, 'restore'),
+  );
 }
 
 function candidateTable(results: readonly CandidateResult[], dumpBytes: number): string {
@@ -176,17 +181,4 @@ function machineSection(report: BenchReport): string {
   });
   const groups = Map.groupBy(lines, ({ text }) => text);
   return `## Machine\n\n${[...groups].map(([text, members]) => `- ${members.map(({ name }) => name).join(', ')}: ${text}`).join('\n')}`;
-}
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [header, header.map(() => '---'), ...rows];
-  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-}
-
-function seconds(ms: number): string {
-  return (ms / 1000).toFixed(ms < 10_000 ? 2 : 1);
-}
-
-function gigabytes(bytes: number): string {
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }

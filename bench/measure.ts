@@ -4,6 +4,8 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 const gnuTime = '/usr/bin/time';
+/** Unit of `ru_oublock` in getrusage(2). */
+const blockBytes = 512;
 const hook = join(import.meta.dirname, 'peak-memory-hook.cjs');
 
 /** A program to run, directly or through a shell. */
@@ -20,6 +22,8 @@ export interface Measurement {
   readonly cpuMs: number;
   /** Highest resident memory: of our own process, or of the largest single process of a pipe. */
   readonly peakMemoryBytes: number;
+  /** What the same processes wrote to disks, as the kernel counts it by pages: deleted files too, a tmpfs not. */
+  readonly writtenBytes: number;
 }
 
 /** A pipe in bash that fails when any member fails. */
@@ -42,13 +46,14 @@ export async function measure(command: Command, context: MeasureContext): Promis
   const state = { XDG_STATE_HOME: join(context.folder, 'state') };
   const ours = { NODE_OPTIONS: `--require=${hook}`, BENCH_PEAK_MEMORY_FILE: peakFile, ...state };
   const env = { ...process.env, ...context.env, ...(command.isOurs ? ours : {}) };
-  const args = ['--format=%U %S %M', `--output=${timeFile}`, command.program, ...command.args];
+  const args = ['--format=%U %S %M %O', `--output=${timeFile}`, command.program, ...command.args];
   const startedAt = performance.now();
   await runToEnd(args, env);
   const wallMs = performance.now() - startedAt;
-  const [userSeconds = 0, systemSeconds = 0, largestKb = 0] = readNumbers(timeFile);
+  const [userSeconds = 0, systemSeconds = 0, largestKb = 0, writtenBlocks = 0] = readNumbers(timeFile);
   const peakMemoryBytes = command.isOurs ? Math.max(...readNumbers(peakFile)) : largestKb * 1024;
-  return { wallMs, cpuMs: (userSeconds + systemSeconds) * 1000, peakMemoryBytes };
+  const cpuMs = (userSeconds + systemSeconds) * 1000;
+  return { wallMs, cpuMs, peakMemoryBytes, writtenBytes: writtenBlocks * blockBytes };
 }
 
 async function runToEnd(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {

@@ -27,7 +27,7 @@ interface Peak {
 async function measureSize(bench: Workbench, megabytes: number): Promise<Peak[]> {
   const source = `bench_${megabytes}`;
   console.error(`making a database of about ${megabytes} MB`);
-  await createBenchDatabase(bench.cluster, source, megabytes);
+  await createBenchDatabase(bench.cluster, { name: source, megabytes });
   const peaks: Peak[] = [];
   for (const candidate of listCandidates(bench, source).filter(({ create }) => create.command.isOurs)) {
     peaks.push(...(await measureCandidate(bench, candidate)));

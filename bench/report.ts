@@ -2,10 +2,14 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CandidateName } from './candidates.ts';
 import type { Machine } from './machine.ts';
+import { plotFolder, type Plot } from './plots.ts';
+import type { ParallelName } from './parallel-candidates.ts';
+import type { ScalingName } from './scaling.ts';
+import type { LinkLimits } from './slow-link.ts';
 import type { StorageName } from './storage.ts';
 
-export interface CandidateResult {
-  readonly name: CandidateName;
+export interface CandidateResult<Name extends string = CandidateName> {
+  readonly name: Name;
   readonly title: string;
   /** Median of the rounds, like `cpuMs`. */
   readonly wallMs: number;
@@ -23,6 +27,31 @@ export interface Throughput {
   readonly repetitions: number;
   readonly create: readonly CandidateResult[];
   readonly restore: readonly CandidateResult[];
+}
+
+export interface MeasuredCandidate<Name extends string> extends CandidateResult<Name> {
+  /** Size of the unencrypted dump that lay on a file system, of whatever kind. */
+  readonly plaintextBytes: number;
+  /** Written to disks beside what was stored and that dump. Both are the highest of the rounds. */
+  readonly otherWrittenBytes: number;
+}
+
+export interface Scaling extends LinkLimits {
+  /** Size of the dump, about. */
+  readonly megabytes: number;
+  readonly create: readonly MeasuredCandidate<ScalingName>[];
+  readonly restore: readonly MeasuredCandidate<ScalingName>[];
+}
+
+/** Several streams, side by side with other tools. */
+export interface Parallel {
+  /** Size of the directory that `pg_dump -Fd -Z0` writes. */
+  readonly dumpBytes: number;
+  readonly databaseBytes: number;
+  readonly repetitions: number;
+  readonly create: readonly MeasuredCandidate<ParallelName>[];
+  readonly restore: readonly MeasuredCandidate<ParallelName>[];
+  readonly scaling: Scaling;
 }
 
 export interface MemoryResult {
@@ -82,6 +111,7 @@ export interface Measured<Result> {
 
 export interface BenchReport {
   readonly throughput?: Measured<Throughput>;
+  readonly parallel?: Measured<Parallel>;
   readonly memory?: Measured<readonly MemoryResult[]>;
   readonly startup?: Measured<readonly StartupResult[]>;
   readonly storage?: Measured<readonly StorageResult[]>;
@@ -97,8 +127,14 @@ export function readReport(folder: string): BenchReport {
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as BenchReport) : {};
 }
 
-export function writeReport(folder: string, report: BenchReport, markdown: string): void {
-  mkdirSync(folder, { recursive: true });
+export interface Documents {
+  readonly markdown: string;
+  readonly plots: readonly Plot[];
+}
+
+export function writeReport(folder: string, report: BenchReport, { markdown, plots }: Documents): void {
+  mkdirSync(join(folder, plotFolder), { recursive: true });
+  for (const { fileName, svg } of plots) writeFileSync(join(folder, plotFolder, fileName), svg);
   writeFileSync(join(folder, jsonName), `${JSON.stringify(report, null, 2)}\n`);
   writeFileSync(join(folder, 'benchmarks.md'), markdown);
 }

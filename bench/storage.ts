@@ -33,7 +33,7 @@ export type StorageName = (typeof storageNames)[number];
 export async function measureStorage(bench: Workbench, options: BenchOptions): Promise<StorageResult[]> {
   await makeBucket();
   console.error(`making a database of about ${options.megabytes} MB`);
-  await createBenchDatabase(bench.cluster, databaseName, options.megabytes);
+  await createBenchDatabase(bench.cluster, { name: databaseName, megabytes: options.megabytes });
   await using near = await FaultProxy.start(Number(new URL(s3Endpoint()).port));
   await using far = await FaultProxy.start(Number(new URL(s3Endpoint()).port));
   far.latencyMs = latencyMs;

@@ -1,4 +1,5 @@
 import type { CandidateName } from './candidates.ts';
+import { checkParallel } from './parallel-targets.ts';
 import type { BenchReport, CandidateResult, KeysResult, MemoryResult } from './report.ts';
 import { latencyMs, type StorageName } from './storage.ts';
 
@@ -40,6 +41,7 @@ export function checkTargets(report: BenchReport): Target[] {
     })),
     ...checkPeaks([...create, ...restore]),
     ...(report.memory?.result ?? []).flatMap(checkMemory),
+    ...(report.parallel === undefined ? [] : checkParallel(report.parallel.result)),
     ...checkStartup(report),
     ...checkStorage(report),
     ...checkUpload(report),

@@ -64,10 +64,18 @@ function versionArgument(tool: string): string {
   return tool === 'openssl' ? 'version' : '--version';
 }
 
-/** About so many MB of dump. */
-export async function createBenchDatabase(cluster: Cluster, name: string, megabytes: number): Promise<void> {
+export interface BenchDatabase {
+  readonly name: string;
+  /** About so many MB of dump. */
+  readonly megabytes: number;
+  /** The mixed database by default. */
+  readonly script?: string;
+}
+
+export async function createBenchDatabase(cluster: Cluster, database: BenchDatabase): Promise<void> {
+  const { name, megabytes, script = 'database.sql' } = database;
   await cluster.createDatabase(name);
-  const sql = readFileSync(join(import.meta.dirname, 'database.sql'), 'utf8');
+  const sql = readFileSync(join(import.meta.dirname, script), 'utf8');
   await cluster.runSql(name, sql, { megabytes: String(megabytes) });
 }
 

@@ -1,4 +1,5 @@
 import type { ByteStream } from '../core/byte-stream.ts';
+import type { StoredStreams } from './stored-streams.ts';
 
 /** The bytes of a dump as pg_dump wrote them. */
 export interface OpenArchive {
@@ -15,6 +16,10 @@ export interface Archive {
   readonly clientMajor: number | null;
   /** Facts for creating a database like the one dumped; `null` when unknown. */
   readonly source: { readonly encoding: string; readonly collate: string; readonly ctype: string } | null;
+  /** The parts of a backup of several streams, which `open` joins to one script; `null`: there is one stream. */
+  readonly streams: StoredStreams | null;
+  /** Whether it is known, before it is opened, to be a custom archive. */
+  readonly isCustom: boolean;
   open(signal: AbortSignal): Promise<OpenArchive>;
   /**
    * Reads the stored bytes once and checks their digest: for consumers that cannot be undone. Does nothing where there

@@ -11,8 +11,8 @@ import { openSession } from '../postgres/session.ts';
 import type { StreamPlan } from '../postgres/stream-plan.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { audited, type AuditSubject } from './audited.ts';
-import type { CreateRequest, CreateRun } from './create-run.ts';
-import { openStreams, storeStreams } from './create-streams.ts';
+import { abortOn, type CreateRequest, type CreateRun } from './create-run.ts';
+import { planStreamsOf, storeStreams } from './create-streams.ts';
 import { Destinations, type FailedDestination } from './destinations.ts';
 import { checkAge } from './key-age.ts';
 import { prepareEncryption } from './open-encryption.ts';
@@ -82,18 +82,9 @@ async function runCreate(
   return await storeAndCommit({ ...facts, destinations, touched: new Set(), context: { ...context, signal } });
 }
 
-async function describePlan(run: Parameters<typeof openStreams>[0]): Promise<DryRun> {
+async function describePlan(run: Parameters<typeof planStreamsOf>[0]): Promise<DryRun> {
   const { plan, tool, server } = run;
-  if (plan.jobs === 1) return { plan, streams: null, tool, server };
-  await using streams = await openStreams(run);
-  return { plan, streams: streams.plan, tool, server };
-}
-
-/** Without its lock a backup must not go on: another one may have started; nor without its snapshot. */
-function abortOn(lost: Promise<BackupError>): AbortSignal {
-  const controller = new AbortController();
-  void lost.then((reason) => controller.abort(reason));
-  return controller.signal;
+  return { plan, streams: plan.jobs === 1 ? null : await planStreamsOf(run), tool, server };
 }
 
 async function storeAndCommit(run: CreateRun): Promise<CreatedBackup> {
@@ -114,15 +105,9 @@ async function storeAndCommit(run: CreateRun): Promise<CreatedBackup> {
 }
 
 async function storeObjects(run: CreateRun): Promise<readonly StoredBackupObject[]> {
-  const { request, context, server, meter } = run;
-  if (run.plan.jobs === 1) {
-    request.onStart?.(meter, server);
-    return [await storeArchive(run)];
-  }
-  await using streams = await openStreams(run);
+  const { request, server, meter } = run;
   request.onStart?.(meter, server);
-  const signal = AbortSignal.any([context.signal, abortOn(streams.snapshot.lost)]);
-  return await storeStreams({ ...run, context: { ...context, signal } }, streams);
+  return run.plan.jobs === 1 ? [await storeArchive(run)] : await storeStreams(run);
 }
 
 async function storeArchive(run: CreateRun): Promise<StoredBackupObject> {

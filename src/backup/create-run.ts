@@ -1,3 +1,4 @@
+import type { BackupError } from '../core/backup-error.ts';
 import type { Compression } from '../core/compression.ts';
 import type { Meter } from '../pipeline/meter.ts';
 import type { ClientTool } from '../postgres/client-tools.ts';
@@ -53,4 +54,11 @@ export interface CreateRun {
   readonly startedAt: Date;
   /** Counts what the client programs have written, of all streams. */
   readonly meter: Meter;
+}
+
+/** Without its lock a backup must not go on - another one may have started -, nor without its snapshot. */
+export function abortOn(lost: Promise<BackupError>): AbortSignal {
+  const controller = new AbortController();
+  void lost.then((reason) => controller.abort(reason));
+  return controller.signal;
 }

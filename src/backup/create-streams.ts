@@ -12,11 +12,11 @@ import { startPgDump } from '../postgres/pg-dump.ts';
 import { listArchive } from '../postgres/pg-restore.ts';
 import { openSnapshot, type Snapshot } from '../postgres/snapshot.ts';
 import { planStreams, type DataTable, type StreamPlan, type StreamUnit } from '../postgres/stream-plan.ts';
-import type { CreateRun } from './create-run.ts';
+import { abortOn, type CreateRun } from './create-run.ts';
 import { storeObject, type NewObject, type ObjectSource, type StoredBackupObject } from './store-object.ts';
 
-/** A snapshot, and how what it shows is divided among streams. Dispose gives the snapshot up. */
-export interface Streams extends AsyncDisposable {
+/** How what a snapshot shows is divided among streams. */
+interface Streams {
   readonly plan: StreamPlan;
   readonly snapshot: Snapshot;
   /** OIDs of all tables whose rows pg_dump would dump. */
@@ -29,32 +29,55 @@ interface StreamTools {
   readonly pgRestore: ClientTool;
 }
 
-type StreamsRun = Pick<CreateRun, 'request' | 'connection' | 'context' | 'plan' | 'server' | 'tool'>;
+type PlanningRun = Pick<CreateRun, 'request' | 'connection' | 'context' | 'plan' | 'server' | 'tool'>;
+
+/** How the database would be divided among streams now. Errors: `postgres`, the signal's reason. */
+export async function planStreamsOf(run: PlanningRun): Promise<StreamPlan> {
+  await using snapshot = await takeSnapshot(run);
+  return (await divide(run, snapshot)).plan;
+}
 
 /**
- * Takes a snapshot, lets pg_dump say which rows belong to the dump, and divides them. Errors: `postgres`, the signal's
- * reason.
+ * Stores all objects of a backup of several streams, from one snapshot. The first failure ends all of them. Errors:
+ * `postgres`, those of the stores, the signal's reason.
  */
-export async function openStreams(run: StreamsRun): Promise<Streams> {
-  const { request, connection, context, server, tool } = run;
+export async function storeStreams(run: CreateRun): Promise<StoredBackupObject[]> {
+  await using snapshot = await takeSnapshot(run);
+  const signal = AbortSignal.any([run.context.signal, abortOn(snapshot.lost)]);
+  const tables: PartsByTable = new Map();
+  const [schema = [], rows = []] = await runSideBySide(
+    [
+      // Its pg_dump takes its locks when it begins: the sooner, the better.
+      async (signal) => [await storeObject(schemaObject(run, snapshot), run, signal)],
+      async (signal) => await storeRows(withSignal(run, signal), snapshot, tables),
+    ],
+    { jobs: 2, signal },
+  );
+  return [...schema, ...rows, await storeObject(contentsObject(run, tables), run, signal)];
+}
+
+function withSignal(run: CreateRun, signal: AbortSignal): CreateRun {
+  return { ...run, context: { ...run.context, signal } };
+}
+
+async function takeSnapshot({ connection, context }: PlanningRun): Promise<Snapshot> {
+  return await openSnapshot(connection, { applicationName: productName, signal: context.signal });
+}
+
+/** Lets pg_dump say which rows belong to the dump, and divides them. */
+async function divide(run: PlanningRun, snapshot: Snapshot): Promise<Streams> {
+  const { request, context, server, tool } = run;
   const search = { serverMajor: tool.major, binDir: request.binDir, env: context.env };
-  const tools = { psql: await findClientTool('psql', search), pgRestore: await findClientTool('pg_restore', search) };
-  const snapshot = await openSnapshot(connection, { applicationName: productName, signal: context.signal });
-  try {
-    const oids = await surveyRows(run, snapshot, tools.pgRestore);
-    const { versionNum, encoding } = server;
-    const lockTimeout = request.dump.lockWaitTimeout;
-    const tables = await findDataTables(oids, snapshot, { versionNum, encoding, lockTimeout });
-    const plan = planStreams(tables, run.plan.jobs);
-    return { plan, snapshot, oids, tools, [Symbol.asyncDispose]: async () => await snapshot[Symbol.asyncDispose]() };
-  } catch (error) {
-    await snapshot[Symbol.asyncDispose]();
-    throw error;
-  }
+  const [psql, pgRestore] = await Promise.all([findClientTool('psql', search), findClientTool('pg_restore', search)]);
+  const oids = await surveyRows(run, snapshot, pgRestore);
+  const { versionNum, encoding } = server;
+  const lockTimeout = request.dump.lockWaitTimeout;
+  const tables = await findDataTables(oids, snapshot, { versionNum, encoding, lockTimeout });
+  return { plan: planStreams(tables, run.plan.jobs), snapshot, oids, tools: { psql, pgRestore } };
 }
 
 /** An archive begins with its table of contents, and pg_restore reads no further. */
-async function surveyRows(run: StreamsRun, snapshot: Snapshot, pgRestore: ClientTool): Promise<number[]> {
+async function surveyRows(run: PlanningRun, snapshot: Snapshot, pgRestore: ClientTool): Promise<number[]> {
   const { request, connection, context, tool } = run;
   const { signal } = context;
   const plan = planSections(request.dump, { snapshotId: snapshot.id, sections: ['data'] });
@@ -62,38 +85,38 @@ async function surveyRows(run: StreamsRun, snapshot: Snapshot, pgRestore: Client
   return dataTableOids(await listArchive({ tool: pgRestore, signal }, dump.output));
 }
 
-/** Stores all objects of a backup of several streams. The first failure ends all of them. */
-export async function storeStreams(run: CreateRun, streams: Streams): Promise<StoredBackupObject[]> {
+type PartsByTable = Map<DataTable, Contents['tables'][number]['parts']>;
+
+async function storeRows(run: CreateRun, snapshot: Snapshot, tables: PartsByTable): Promise<StoredBackupObject[]> {
   const { context, plan } = run;
-  const tables = new Map<DataTable, Contents['tables'][number]['parts']>();
-  const objects = await runSideBySide(
-    // The two pg_dumps take their locks when they begin: the sooner, the better.
-    [
-      async (signal) => await storeObject(schemaObject(run, streams), run, signal),
-      async (signal) => await storeObject(remainderObject(run, streams), run, signal),
-      ...streams.plan.units.map((unit, index) => {
-        return async (signal: AbortSignal) => await storeUnit({ unit, index, tables }, { run, streams, signal });
-      }),
-    ],
+  const streams = await divide(run, snapshot);
+  const units = streams.plan.units.map((unit, index) => {
+    return async (signal: AbortSignal) => await storeUnit({ unit, index, tables }, { run, streams, signal });
+  });
+  return await runSideBySide(
+    [async (signal) => await storeObject(remainderObject(run, streams), run, signal), ...units],
     { jobs: plan.jobs, signal: context.signal },
   );
-  return [...objects, await storeObject(contentsObject(run, streams, tables), run, context.signal)];
 }
 
-function schemaObject(run: CreateRun, streams: Streams): NewObject {
+function schemaObject(run: CreateRun, snapshot: Snapshot): NewObject {
   return {
     name: `schema.dump${run.plan.extension}`,
     role: 'schema',
     writer: 'pg_dump',
     expectedSizeBytes: 0,
-    start: (signal) => startSections(run, { ...fromSnapshot(streams), sections: ['pre-data', 'post-data'] }, signal),
+    start: (signal) => startSections(run, { snapshotId: snapshot.id, sections: ['pre-data', 'post-data'] }, signal),
   };
 }
 
 function remainderObject(run: CreateRun, streams: Streams): NewObject {
   const dividedTables = new Set(tablesOf(streams.plan));
   const sizeBytes = run.server.sizeBytes - sum(streams.plan.units);
-  const choice = { ...fromSnapshot(streams), sections: ['data'], tablesWithoutRows: [...dividedTables] } as const;
+  const choice = {
+    snapshotId: streams.snapshot.id,
+    sections: ['data'],
+    tablesWithoutRows: [...dividedTables],
+  } as const;
   return {
     name: `remainder.dump${run.plan.extension}`,
     role: 'remainder',
@@ -116,8 +139,6 @@ function remainderObject(run: CreateRun, streams: Streams): NewObject {
     },
   };
 }
-
-const fromSnapshot = ({ snapshot }: Streams) => ({ snapshotId: snapshot.id });
 
 function startSections(run: CreateRun, choice: SectionChoice, signal: AbortSignal): ObjectSource {
   const { request, connection, tool } = run;
@@ -156,7 +177,7 @@ interface UnitToStore {
   readonly unit: StreamUnit;
   readonly index: number;
   /** Gets the parts of each table. */
-  readonly tables: Map<DataTable, Contents['tables'][number]['parts']>;
+  readonly tables: PartsByTable;
 }
 
 interface UnitRun {
@@ -196,13 +217,10 @@ async function storeUnit(
   return stored;
 }
 
-function contentsObject(run: CreateRun, { plan }: Streams, tables: UnitToStore['tables']): NewObject {
-  const entries = tablesOf(plan).map((table) => ({
-    schema: table.schema,
-    name: table.name,
-    sizeBytes: table.sizeBytes,
-    parts: tables.get(table) ?? [],
-  }));
+function contentsObject(run: CreateRun, tables: PartsByTable): NewObject {
+  const entries = [...tables].map(([{ schema, name, sizeBytes }, parts]) => {
+    return { schema, name, sizeBytes, parts: parts.toSorted((a, b) => (a.object < b.object ? -1 : 1)) };
+  });
   return {
     name: `contents.json${run.plan.extension}`,
     role: 'contents',

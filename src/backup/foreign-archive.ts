@@ -35,6 +35,8 @@ export async function openForeignArchive(
     clientMajor: null,
     source: null,
     open: async (signal) => await openLayers(readFile(path, signal), { path, request, context }),
+    streams: null,
+    isCustom: false,
     checkStored: async () => {},
   };
 }
@@ -50,19 +52,23 @@ async function openLayers(file: ByteStream, opening: Opening): Promise<OpenArchi
   for (let layer = 0; layer < maxLayers; layer += 1) {
     const { head, stream } = await peekStream(current, headBytes);
     const format = detectFormat(head);
-    if (format === 'pg-custom' || format === 'pg-plain-sql') {
-      const body = nameDamage(`"${opening.path}"`, holdLastChunk()(stream));
-      return { format: format === 'pg-custom' ? 'custom' : 'plain', body };
+    const innermost = innermostFormats[format];
+    if (innermost !== undefined) {
+      return { format: innermost, body: nameDamage(`"${opening.path}"`, holdLastChunk()(stream)) };
     }
     current = await openLayer(format, stream, opening);
   }
   throw new BackupError('integrity', `"${opening.path}" has too many layers`);
 }
 
-/** What lies around a dump. */
-type Layer = Exclude<FileFormat, 'pg-custom' | 'pg-plain-sql'>;
+/** What lies in the middle; the contents of a backup are text, and nothing that could be restored. */
+const innermostFormats: Partial<Readonly<Record<FileFormat, OpenArchive['format']>>> = {
+  'pg-custom': 'custom',
+  'pg-plain-sql': 'plain',
+  'backup-contents': 'plain',
+};
 
-async function openLayer(format: Layer, stream: ByteStream, opening: Opening): Promise<ByteStream> {
+async function openLayer(format: FileFormat, stream: ByteStream, opening: Opening): Promise<ByteStream> {
   const { path, request, context } = opening;
   switch (format) {
     case 'zstd':
@@ -77,7 +83,7 @@ async function openLayer(format: Layer, stream: ByteStream, opening: Opening): P
       return await openAesContainer(stream, opening);
     case 'openssl-salted':
       return await openOpenSsl(stream, opening);
-    case 'unknown':
+    default:
       throw new BackupError('integrity', `"${path}" holds no dump that can be recognised`, {
         hint: 'Check the file, and that the key or passphrase is the right one.',
       });

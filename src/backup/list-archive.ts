@@ -13,6 +13,9 @@ export async function listContents(
   context: UseCaseContext,
 ): Promise<string> {
   return await runPipeline({ signal: context.signal }, async (signal) => {
+    if (archive.streams !== null) {
+      return await archive.streams.listSchema(signal);
+    }
     const { format, body } = await archive.open(signal);
     if (format === 'plain') {
       throw new BackupError('usage', `"${archive.name}" is a plain dump, which has no table of contents`);

@@ -10,6 +10,7 @@ export interface OpenBackupRequest {
   readonly store: ObjectStore;
   readonly selector: BackupSelector;
   readonly keys: DecryptionRequest;
+  readonly binDir?: string | undefined;
 }
 
 export interface OpenBackup extends Disposable {
@@ -23,10 +24,11 @@ export interface OpenBackup extends Disposable {
  */
 export async function openBackup(request: OpenBackupRequest, context: UseCaseContext): Promise<OpenBackup> {
   const manifest = await new Catalog(request.store).find(request.selector);
+  const { store, binDir } = request;
   const decryption = await openDecryption(manifest, request.keys, context);
   return {
     manifest,
-    archive: createStoredArchive({ manifest, store: request.store, decryption }, context),
+    archive: createStoredArchive({ manifest, store, decryption }, binDir, context),
     [Symbol.dispose]: () => decryption[Symbol.dispose](),
   };
 }

@@ -1,10 +1,10 @@
-import { BackupError, describeError } from '../core/backup-error.ts';
+import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
 import { Meter } from '../pipeline/meter.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
 import { cleanScript } from '../postgres/clean-script.ts';
-import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
+import { findClientTool } from '../postgres/client-tools.ts';
 import { describeConnection, type Connection } from '../postgres/connection.ts';
 import { needsScript, restoreArchiveAsScript } from '../postgres/archive-script.ts';
 import { restoreArchive } from '../postgres/pg-restore.ts';
@@ -14,34 +14,27 @@ import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
 import { openSession } from '../postgres/session.ts';
 import { countUserObjects, createSchemas, describeContents } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
-import { createTarget, dropTarget } from './target-database.ts';
+import { findPsql, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
+import type { StoredStreams } from './stored-streams.ts';
+import { inTarget } from './target-database.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
-
-export interface DatabaseTarget {
-  readonly connection: Connection;
-  /** Make the database first, like the one dumped; drop it again when the restore fails. */
-  readonly createDatabase: boolean;
-  readonly options: RestoreRequest;
-  /** Take out everything the database has, in the same transaction; otherwise it must be empty. */
-  readonly clean: boolean;
-  readonly binDir?: string | undefined;
-  /** Fails the restore when the store gives no byte for so long. */
-  readonly stallTimeoutMs: number;
-  /** Called once, when bytes begin to flow. */
-  readonly onStart?: (meter: Meter) => void;
-}
 
 export interface DatabaseRestoreReport {
   /** Without secrets. */
   readonly target: string;
-  /** Bytes of dump given to the client tool. */
+  /** Bytes of dump given to the client tools. */
   readonly plainBytes: number;
+  readonly jobs: number;
+  /** What the database is called now whose place the restored one took; `null`: there was none. */
+  readonly formerName: string | null;
 }
 
 /**
- * Restores into a database, whole or not at all: one transaction for archives, and for scripts too unless they commit
- * on their own; a database made for the restore is dropped when it fails. Refuses a database that is not empty, unless
- * `clean`. Errors: `conflict` (not empty, or there already), `postgres`, `integrity`, those of the archive.
+ * Restores into a database, whole or not at all. One job: in one transaction for archives, and for scripts too unless they
+ * commit on their own. Several jobs (`restoreInParallel`) cannot be one transaction: a database that is made for the
+ * restore gets its name only when it is complete, and one that was there and empty is emptied again by a failure.
+ * Refuses a database that is not empty, unless `clean`. Errors: `conflict` (not empty, or there already), `usage`
+ * (several jobs into what must stay as it was), `postgres`, `integrity`, those of the archive.
  */
 export async function restoreToDatabase(
   archive: Archive,
@@ -49,40 +42,80 @@ export async function restoreToDatabase(
   context: UseCaseContext,
 ): Promise<DatabaseRestoreReport> {
   warnAll(context, target.connection.warnings);
-  if (target.createDatabase) await createTarget(target.connection, archive.source, context);
-  try {
-    return await restoreInto(archive, target, context);
-  } catch (error) {
-    if (target.createDatabase) await dropAfterFailure(target.connection, context);
-    throw error;
+  const jobs = chooseJobs(archive, target, context);
+  const plan = { connection: target.connection, mode: target.mode, source: archive.source, isStaged: jobs > 1 };
+  const { result, formerName } = await inTarget(plan, context, async (connection) => {
+    return await restoreInto(archive, { ...target, connection, jobs }, context);
+  });
+  return { target: describeConnection(target.connection), plainBytes: result, jobs, formerName };
+}
+
+/** From this size on, several jobs are worth it. */
+const severalJobsFromBytes = 1024 ** 3;
+const maxJobsByDefault = 4;
+
+/** Several jobs by default only where a failure, even our own death, leaves nothing under the name of the target. */
+function chooseJobs(archive: Archive, target: DatabaseTarget, { cores }: UseCaseContext): number {
+  const reason = whyOneJob(archive, target);
+  if (target.jobs === undefined) {
+    const isLarge = (archive.streams?.plainBytes ?? 0) >= severalJobsFromBytes;
+    return reason === null && isLarge && target.mode !== 'existing' ? Math.min(cores, maxJobsByDefault) : 1;
   }
+  if (target.jobs === 1 || reason === null) return target.jobs;
+  throw new BackupError('usage', `a restore with several jobs is not possible ${reason.problem}`, {
+    hint: reason.hint,
+  });
+}
+
+function whyOneJob(archive: Archive, target: DatabaseTarget): { problem: string; hint: string } | null {
+  if (target.clean) {
+    return {
+      problem: 'with --clean, for it would not be one transaction',
+      hint: 'Restore beside the database and take its place with --swap.',
+    };
+  }
+  if (planPgRestore(target.options).isSelective) return { problem: 'for a part of a dump', hint: 'Leave --jobs out.' };
+  if (archive.streams !== null || archive.isCustom) return null;
+  return { problem: 'from a plain dump, which is one script', hint: 'Leave --jobs out.' };
 }
 
 async function restoreInto(
   archive: Archive,
-  target: DatabaseTarget,
+  target: DatabaseTarget & { readonly jobs: number },
   context: UseCaseContext,
-): Promise<DatabaseRestoreReport> {
+): Promise<number> {
   const { server, connection } = await checkTarget(target, context);
   const meter = new Meter();
   target.onStart?.(meter);
+  const run = { archive, target: { ...target, connection }, server, context, meter };
+  if (target.jobs > 1) {
+    const { restoreInParallel } = await import('./restore-in-parallel.ts');
+    await restoreInParallel(run, target.jobs);
+  } else await restoreInOneTransaction(run);
+  return meter.bytes;
+}
+
+async function restoreInOneTransaction(run: RestoreRun): Promise<void> {
+  const { archive, target, context, meter } = run;
   const stall = { meter, timeoutMs: target.stallTimeoutMs, what: `"${archive.name}"` };
   const { warnings } = await runPipeline({ signal: context.signal, stall }, async (signal) => {
+    const inner = { ...run, context: { ...context, signal } };
+    if (archive.streams !== null) return await feedStreams(archive.streams, inner);
     const { format, body } = await archive.open(signal);
     // A script may commit on its way, which cannot be undone.
     if (format === 'plain') await archive.checkStored(signal);
-    const run = { archive, target: { ...target, connection }, server, context: { ...context, signal } };
-    return await feeders[format](meter.count(body), run);
+    return await feeders[format](meter.count(body), inner);
   });
   warnAll(context, warnings);
-  return { target: describeConnection(target.connection), plainBytes: meter.bytes };
 }
 
-interface Run {
-  readonly archive: Archive;
-  readonly target: DatabaseTarget;
-  readonly server: ServerInfo;
-  readonly context: UseCaseContext;
+/** All streams one after another, as one script without a COMMIT of its own: ours comes when all of it was checked. */
+async function feedStreams(streams: StoredStreams, { target, server, context, meter }: RestoreRun): Promise<Fed> {
+  const { signal } = context;
+  const request = { options: target.options, serverMajor: server.major, isTransaction: true };
+  const tool = await findPsql(target, server, context);
+  const restore = { tool, connection: target.connection, signal, ...scriptSettings(target, server) };
+  return await restoreScript({ ...restore, allowForeignScript: true }, meter.count(streams.script(signal, request)));
 }
 
 /** What both client tools report. */
@@ -92,7 +125,7 @@ interface Fed {
 
 const feeders = { custom: feedPgRestore, plain: feedPsql } as const;
 
-async function feedPgRestore(body: ByteStream, { archive, target, server, context }: Run): Promise<Fed> {
+async function feedPgRestore(body: ByteStream, { archive, target, server, context }: RestoreRun): Promise<Fed> {
   const { args, isSelective } = planPgRestore(target.options);
   // pg_restore reads archives of its own and of older pg_dumps.
   const serverMajor = Math.max(archive.clientMajor ?? 0, server.major);
@@ -104,7 +137,7 @@ async function feedPgRestore(body: ByteStream, { archive, target, server, contex
   return await restoreArchiveAsScript({ ...restore, ...scriptSettings(target, server), psql }, body);
 }
 
-async function feedPsql(body: ByteStream, { archive, target, server, context }: Run): Promise<Fed> {
+async function feedPsql(body: ByteStream, { archive, target, server, context }: RestoreRun): Promise<Fed> {
   const unsupported = unsupportedForScripts(target.options);
   if (unsupported !== null) {
     throw new BackupError('usage', `${unsupported} needs a custom-format dump, and "${archive.name}" is a plain one`);
@@ -124,10 +157,6 @@ function scriptSettings(target: DatabaseTarget, { major }: ServerInfo): { server
   const clean = target.clean ? cleanScript(major) : '';
   // pg_restore takes what is in a chosen schema, but not the schema.
   return { serverMajor: major, prologue: clean + createSchemas(target.options.schemas ?? []) };
-}
-
-async function findPsql(target: DatabaseTarget, server: ServerInfo, context: UseCaseContext): Promise<ClientTool> {
-  return await findClientTool('psql', { serverMajor: server.major, binDir: target.binDir, env: context.env });
 }
 
 /** psql runs a script as it is: nothing can be left out. */
@@ -152,15 +181,4 @@ async function checkTarget(
     });
   }
   return { server, connection: session.connection };
-}
-
-async function dropAfterFailure(connection: Connection, context: UseCaseContext): Promise<void> {
-  try {
-    await dropTarget(connection);
-  } catch (error) {
-    context.log.warn(
-      { problem: describeError(error) },
-      `cannot drop ${describeConnection(connection)}: it holds nothing that can be used`,
-    );
-  }
 }

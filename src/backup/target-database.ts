@@ -1,10 +1,26 @@
+import { randomBytes } from 'node:crypto';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { productName } from '../core/version.ts';
-import { withDatabase, type Connection } from '../postgres/connection.ts';
+import { describeConnection, withDatabase, type Connection } from '../postgres/connection.ts';
+import { renameDatabase, swapDatabases } from '../postgres/rename-database.ts';
 import { openSession, type Session } from '../postgres/session.ts';
-import { createDatabase, dropDatabase } from '../postgres/target-database.ts';
+import { createDatabase, databaseExists, dropDatabase } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
 import type { UseCaseContext } from './use-case-context.ts';
+
+/**
+ * Where a restore goes: into the database that the connection names (`existing`), which may have to be made first
+ * (`create`) or whose place the restored one takes (`swap`).
+ */
+export type TargetMode = 'existing' | 'create' | 'swap';
+
+export interface TargetPlan {
+  readonly connection: Connection;
+  readonly mode: TargetMode;
+  readonly source: Archive['source'];
+  /** Work in a database of another name, so that none of this name is there before it is complete. */
+  readonly isStaged: boolean;
+}
 
 /** Databases that every server has, to connect to before the one wanted exists. */
 const maintenanceDatabases = ['postgres', 'template1'] as const;
@@ -12,28 +28,98 @@ const maintenanceDatabases = ['postgres', 'template1'] as const;
 /** Like a fresh server would have it, when nothing is known of the database dumped. */
 const defaultLocale = { encoding: 'UTF8', collate: 'C', ctype: 'C' } as const;
 
+/** PostgreSQL's limit for names, in bytes. */
+const maxNameBytes = 63;
+
 /**
- * Makes the database that `connection` names, with the encoding and locale of the one dumped. Errors: `conflict` (it
- * exists), `postgres`.
+ * Runs `work` with a connection to the database to restore into, made like the one dumped where it is to be made. A
+ * database that was made is dropped again when the work fails; a staged one gets its name only when the work is done.
+ * Errors: `conflict` (it exists, or does not), `postgres`, those of `work`.
  */
-export async function createTarget(
-  connection: Connection,
-  locale: Archive['source'],
+export async function inTarget<Result>(
+  plan: TargetPlan,
   context: UseCaseContext,
-): Promise<void> {
+  work: (connection: Connection) => Promise<Result>,
+): Promise<{ readonly result: Result; readonly formerName: string | null }> {
+  const { connection, mode } = plan;
+  if (mode === 'existing') return { result: await work(connection), formerName: null };
+  const name = connection.database;
+  await demandExistence(plan, context);
+  const fresh = plan.isStaged || mode === 'swap' ? deriveName(name, 'restoring') : name;
+  const target = withDatabase(connection, fresh);
+  await createTarget(target, plan.source, context);
+  try {
+    const result = await work(target);
+    const formerName = mode === 'swap' ? deriveName(name, 'before') : null;
+    context.signal.throwIfAborted();
+    await giveName(connection, { fresh, name, formerName });
+    return { result, formerName };
+  } catch (error) {
+    await dropAfterFailure(target, context);
+    throw error;
+  }
+}
+
+async function demandExistence({ connection, mode }: TargetPlan, context: UseCaseContext): Promise<void> {
+  await using session = await openMaintenanceSession(connection, context.signal);
+  const exists = await databaseExists(session, connection.database);
+  if (exists === (mode === 'swap')) return;
+  if (exists) {
+    throw new BackupError('conflict', `database "${connection.database}" exists already`, {
+      hint: 'Choose another name, drop it, or take its place with --swap.',
+    });
+  }
+  throw new BackupError('conflict', `there is no database "${connection.database}" whose place could be taken`, {
+    hint: 'Make it with --create-db.',
+  });
+}
+
+/** `shop_restoring_7f3a9c`, cut where the name is too long. */
+function deriveName(name: string, purpose: string): string {
+  const suffix = `_${purpose}_${randomBytes(3).toString('hex')}`;
+  let kept = name;
+  while (Buffer.byteLength(kept + suffix) > maxNameBytes) kept = Array.from(kept).slice(0, -1).join('');
+  return kept + suffix;
+}
+
+interface NewName {
+  readonly fresh: string;
+  readonly name: string;
+  /** What the database that has the name now is to be called. */
+  readonly formerName: string | null;
+}
+
+/** From here on an interruption comes too late. */
+async function giveName(connection: Connection, { fresh, name, formerName }: NewName): Promise<void> {
+  if (fresh === name) return;
+  await using session = await openMaintenanceSession(connection, undefined);
+  if (formerName === null) await renameDatabase(session, fresh, name);
+  else await swapDatabases(session, { fresh, name, formerName });
+}
+
+async function createTarget(connection: Connection, locale: Archive['source'], context: UseCaseContext): Promise<void> {
   await using session = await openMaintenanceSession(connection, context.signal);
   await createDatabase(session, { ...defaultLocale, ...locale, name: connection.database });
 }
 
-/** Drops the database again after a failed restore, also when that failed because the user interrupted it. */
-export async function dropTarget(connection: Connection): Promise<void> {
-  await using session = await openMaintenanceSession(connection, undefined);
-  await dropDatabase(session, connection.database);
+/** Also when the restore failed because the user interrupted it. */
+async function dropAfterFailure(connection: Connection, context: UseCaseContext): Promise<void> {
+  try {
+    await using session = await openMaintenanceSession(connection, undefined);
+    await dropDatabase(session, connection.database);
+  } catch (error) {
+    context.log.warn(
+      { problem: describeError(error) },
+      `cannot drop ${describeConnection(connection)}: it holds nothing that can be used`,
+    );
+  }
 }
 
 async function openMaintenanceSession(connection: Connection, signal: AbortSignal | undefined): Promise<Session> {
   const problems: string[] = [];
   for (const database of maintenanceDatabases) {
+    // Nobody may be in a database that is renamed or dropped.
+    if (database === connection.database) continue;
     try {
       return await openSession(withDatabase(connection, database), { applicationName: productName, signal });
     } catch (error) {

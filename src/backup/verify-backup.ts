@@ -6,7 +6,9 @@ import { runPipeline } from '../pipeline/run-pipeline.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { readContents } from './list-archive.ts';
 import { openDecryption, type DecryptionRequest } from './open-decryption.ts';
-import { createStoredArchive, readStored, type BackupObject } from './stored-archive.ts';
+import { createStoredArchive } from './stored-archive.ts';
+import { readStored, type BackupObject } from './stored-object.ts';
+import type { StoredStreams } from './stored-streams.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
 /**
@@ -51,13 +53,25 @@ async function checkBytes(object: BackupObject, signal: AbortSignal): Promise<vo
 
 async function checkContent(request: VerifyRequest, context: UseCaseContext): Promise<number | null> {
   using decryption = await openDecryption(request.manifest, request.keys, context);
-  const archive = createStoredArchive({ ...request, decryption }, context);
+  const archive = createStoredArchive({ ...request, decryption }, request.binDir, context);
   return await runPipeline({ signal: context.signal }, async (signal) => {
+    if (archive.streams !== null) return await checkStreams(archive.streams, signal);
     const { format, body } = await archive.open(signal);
     if (format === 'plain') return await checkScript(body);
     const options = { binDir: request.binDir, readToEnd: true, context: { ...context, signal } };
     return countEntries(await readContents(body, archive, options));
   });
+}
+
+/** Every object is read to its end, and what the contents say must be there, and nothing else. */
+async function checkStreams(streams: StoredStreams, signal: AbortSignal): Promise<number> {
+  for await (const _ of streams.script(signal));
+  const { tables } = await streams.contents(signal);
+  const named = new Set(tables.flatMap(({ parts }) => parts.map(({ object }) => object)));
+  const stored = new Set(streams.rowObjects.flatMap(({ role, name }) => (role === 'data' ? [name] : [])));
+  const [odd] = named.symmetricDifference(stored);
+  if (odd !== undefined) throw damaged(`object "${odd}" is not where the contents of the backup say`);
+  return countEntries(await streams.listSchema(signal)) + tables.length;
 }
 
 /** Lines that start with `;` are about the archive. */

@@ -7,6 +7,7 @@ export type FileFormat =
   | 'gzip'
   | 'pg-custom'
   | 'pg-plain-sql'
+  | 'backup-contents'
   | 'unknown';
 
 /**
@@ -23,6 +24,7 @@ const detectors: readonly (readonly [FileFormat, (head: Buffer) => boolean])[] =
   ['aes-container', (head) => startsWith(head, 'LRBKAES1')],
   ['openssl-salted', (head) => startsWith(head, 'Salted__')],
   ['pg-custom', (head) => startsWith(head, 'PGDMP')],
+  ['backup-contents', (head) => startsWith(head, '{"format":"librelog-backup-contents"')],
   ['zstd', isZstd],
   ['gzip', isGzip],
   ['openpgp-armored', (head) => startsWith(head, '-----BEGIN PGP MESSAGE-----')],

@@ -35,15 +35,31 @@ export async function restoreArchiveAsScript(
   restore: ArchiveScriptRestore,
   source: ByteStream,
 ): Promise<{ readonly warnings: readonly string[] }> {
-  const { tool, psql, signal, graceMs } = restore;
-  const args = [...restore.args, '--single-transaction', '--file=-'];
-  const converter = startClientProcess(tool, { args, withStdin: true, signal, graceMs });
+  const { psql, signal, graceMs } = restore;
+  const converterWarnings: string[] = [];
+  const conversion = { ...restore, args: [...restore.args, '--single-transaction'] };
+  const script = archiveToScript(conversion, source, converterWarnings);
+  const run = { tool: psql, connection: restore.connection, signal, graceMs };
+  const whole = after(restore.prologue ?? '', holdBackTail(script, tailBytes));
+  const { warnings } = await runScript(run, createNonce(), whole);
+  return { warnings: [...converterWarnings, ...warnings] };
+}
+
+export type Conversion = Pick<ArchiveScriptRestore, 'tool' | 'args' | 'serverMajor' | 'signal' | 'graceMs'>;
+
+/**
+ * The script that restores an archive, as pg_restore writes it; for servers older than pg_restore, too. Ends only when
+ * the whole source was read and pg_restore exited with 0, whose warnings are then added to `warnings`.
+ */
+export async function* archiveToScript(
+  { tool, args, serverMajor, signal, graceMs }: Conversion,
+  source: ByteStream,
+  warnings: string[],
+): ByteStream {
+  const converter = startClientProcess(tool, { args: [...args, '--file=-'], withStdin: true, signal, graceMs });
   try {
-    const script = withoutTransactionTimeout(readScript(converter, source, signal), restore.serverMajor);
-    const run = { tool: psql, connection: restore.connection, signal, graceMs };
-    const whole = after(restore.prologue ?? '', holdBackTail(script, tailBytes));
-    const { warnings } = await runScript(run, createNonce(), whole);
-    return { warnings: [...converter.stderr.warnings, ...warnings] };
+    yield* withoutTransactionTimeout(readScript(converter, source, signal), serverMajor);
+    warnings.push(...converter.stderr.warnings);
   } finally {
     await converter.terminate();
   }

@@ -17,6 +17,13 @@ const forEach = (query: string) => `
 const dropEach = (kind: string, catalog: string, nameColumn: string) =>
   forEach(`SELECT pg_catalog.format('DROP ${kind} IF EXISTS %I CASCADE', ${nameColumn}) ${made(catalog)}`);
 
+/** Ahead of extensions: one that goes before an index that sets options of its operator class fails to go. */
+const dropTables = forEach(`
+  SELECT pg_catalog.format('DROP %s IF EXISTS %s.%I CASCADE',
+    CASE relkind WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END,
+    relnamespace::pg_catalog.regnamespace, relname)
+  ${made('pg_class')} AND relkind IN ('r', 'p', 'f', 'm') AND relnamespace::pg_catalog.regnamespace::text !~ '^pg_'`);
+
 /**
  * SQL that takes everything its users have put into a database out of it, for a restore over what is there. It runs in
  * the transaction of the restore: when that fails, nothing is gone. `pg_restore --clean` would not do: it drops object by
@@ -37,6 +44,7 @@ BEGIN
   END IF;
   ${dropEach('EVENT TRIGGER', 'pg_event_trigger', 'evtname')}
   ${dropEach('PUBLICATION', 'pg_publication', 'pubname')}
+  ${dropTables}
   ${forEach(`SELECT pg_catalog.format('DROP EXTENSION IF EXISTS %I CASCADE', extname)
     FROM pg_catalog.pg_extension WHERE oid >= 16384`)}
   ${dropEach('FOREIGN DATA WRAPPER', 'pg_foreign_data_wrapper', 'fdwname')}

@@ -14,7 +14,7 @@ export interface ClientAccess extends Disposable {
 }
 
 /** The first descriptor after stdin, stdout and stderr. */
-const firstDescriptor = 3;
+export const firstExtraDescriptor = 3;
 const secretService = 'librelog-backup';
 
 /**
@@ -25,7 +25,7 @@ export function openClientAccess(connection: Connection): ClientAccess {
   const files: PrivateFile[] = [];
   const env: Record<string, string> = {};
   const hand = (variable: string, content: string) => {
-    const file = openPrivateFile(content, firstDescriptor + files.length);
+    const file = openPrivateFile(content, firstExtraDescriptor + files.length);
     files.push(file);
     env[variable] = file.path;
   };

@@ -4,11 +4,12 @@ import { existsSync } from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackupError } from '../core/backup-error.ts';
-import { openClientAccess, secretTexts, type ClientAccess } from './client-access.ts';
+import { firstExtraDescriptor, openClientAccess, secretTexts, type ClientAccess } from './client-access.ts';
 import { clientEnvironment } from './client-environment.ts';
 import { ClientStderr } from './client-stderr.ts';
 import type { ClientTool } from './client-tools.ts';
 import type { Connection } from './connection.ts';
+import { openPrivateFile, type PrivateFile } from './private-file.ts';
 
 /** How a client program ended. Both `null`: it could not be started, see `startError`. */
 export interface ClientExit {
@@ -21,6 +22,8 @@ export interface ClientProcessOptions {
   readonly args: readonly string[];
   /** Adds `--dbname`; the password goes another way. */
   readonly connection?: Connection;
+  /** What the child reads as a file of its own, whose path is its last argument. */
+  readonly file?: Uint8Array;
   /** Without it stdin is empty. */
   readonly withStdin?: boolean;
   /** Open descriptor for stdout, whose `stdout` here is then empty. */
@@ -136,7 +139,9 @@ export function startClientProcess(tool: ClientTool, options: ClientProcessOptio
   options.signal?.throwIfAborted();
   const { connection } = options;
   const access = connection === undefined ? null : openClientAccess(connection);
-  const client = new ClientProcess(tool, spawnClient(tool, options, access), {
+  const firstFree = firstExtraDescriptor + (access?.descriptors.length ?? 0);
+  const file = options.file === undefined ? null : openPrivateFile(options.file, firstFree);
+  const client = new ClientProcess(tool, spawnClient(tool, options, { access, file }), {
     secrets: connection === undefined ? [] : secretTexts(connection),
     graceMs: options.graceMs ?? defaultGraceMs,
     interruptFirst: options.interruptFirst ?? false,
@@ -150,16 +155,23 @@ export function startClientProcess(tool: ClientTool, options: ClientProcessOptio
   async function cleanUp(): Promise<void> {
     await client.exited;
     access?.[Symbol.dispose]();
+    file?.[Symbol.dispose]();
     options.signal?.removeEventListener('abort', terminate);
   }
 }
 
-function spawnClient(tool: ClientTool, options: ClientProcessOptions, access: ClientAccess | null): ChildProcess {
-  const args = [...options.args, ...(access === null ? [] : [access.argument])];
+interface ClientFiles {
+  readonly access: ClientAccess | null;
+  readonly file: PrivateFile | null;
+}
+
+function spawnClient(tool: ClientTool, options: ClientProcessOptions, { access, file }: ClientFiles): ChildProcess {
+  const args = [...options.args, ...(access === null ? [] : [access.argument]), ...(file === null ? [] : [file.path])];
+  const descriptors = [...(access?.descriptors ?? []), ...(file?.descriptor == null ? [] : [file.descriptor])];
   const [program = tool.path, ...before] = options.isOutputLarge === true ? withLargeOutput(tool.path) : [tool.path];
   const child = spawn(program, [...before, ...args], {
     env: { ...clientEnvironment(process.env), ...access?.env },
-    stdio: ['pipe', options.stdoutTo ?? 'pipe', 'pipe', ...(access?.descriptors ?? [])],
+    stdio: ['pipe', options.stdoutTo ?? 'pipe', 'pipe', ...descriptors],
   });
   // Reported by exitOf, or by the lack of pipes.
   child.on('error', () => {});

@@ -60,6 +60,14 @@ export function withDatabase(connection: Connection, database: string): Connecti
   return { ...connection, database };
 }
 
+/** The same, whose sessions begin with these settings (`name=value`, without white space). */
+export function withServerOptions(connection: Connection, settings: readonly string[]): Connection {
+  if (settings.length === 0) return connection;
+  const { options } = connection.parameters;
+  const added = [...(options === undefined ? [] : [options]), ...settings.map((setting) => `-c ${setting}`)];
+  return { ...connection, parameters: { ...connection.parameters, options: added.join(' ') } };
+}
+
 /** The same with this password at every server, whatever others were found. Fails with `config` as `resolveConnection`. */
 export function withPassword(connection: Connection, text: string): Connection {
   const [first, ...others] = connection.servers;

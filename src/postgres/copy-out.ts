@@ -1,6 +1,7 @@
 import type { ClientTool } from './client-tools.ts';
 import type { Connection } from './connection.ts';
 import type { CompletionCheck } from './dump-completion.ts';
+import { dataScriptLastLine, dataScriptPreamble, dataScriptRowsMark, tableInScript } from './data-script.ts';
 import { startDump, type DumpProcess, type StartDumpOptions } from './dump-process.ts';
 import { psqlArgs } from './psql.ts';
 import { quoteIdentifierInAscii, quoteLiteral } from './quote.ts';
@@ -70,32 +71,13 @@ function sessionSettings({ extraFloatDigits, lockTimeout }: CopyOutRun): readonl
 
 const defaultExtraFloatDigits = 3;
 
-/** Must be in front of every data script: what pg_dump sets where rows are restored. */
-const scriptPreamble = (encoding: string) => `--
--- librelog-backup data
---
-SET statement_timeout = 0;
-SET lock_timeout = 0;
-SET idle_in_transaction_session_timeout = 0;
-SET client_encoding = '${encoding}';
-SET standard_conforming_strings = on;
-SELECT pg_catalog.set_config('search_path', '', false);
-SET check_function_bodies = false;
-SET xmloption = content;
-SET client_min_messages = warning;
-SET row_security = off;
-`;
-
-const lastLine = '-- librelog-backup data complete';
-const rowsMark = '-- rows:';
-
 /** What psql is given: settings, the snapshot, and for each part what the script needs around its rows. */
 export function copyOutSql(run: CopyOutRun): string {
   const { unit, snapshotId, encoding } = run;
   const settings = sessionSettings(run)
     .map(([name, value]) => `(${quoteLiteral(name)}, ${quoteLiteral(value)})`)
     .join(', ');
-  const names = [...new Set(unit.parts.map((part) => `ONLY ${tableName(part)}`))];
+  const names = [...new Set(unit.parts.map((part) => `ONLY ${tableInScript(part.table)}`))];
   return [
     `SELECT pg_catalog.set_config(w.name, w.value, false) FROM (VALUES ${settings}) AS w (name, value)`,
     `WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL \\g /dev/null`,
@@ -103,17 +85,17 @@ export function copyOutSql(run: CopyOutRun): string {
     'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;',
     `SET TRANSACTION SNAPSHOT '${snapshotId}';`,
     `LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE;`,
-    print(scriptPreamble(encoding)),
+    print(dataScriptPreamble(encoding)),
     ...unit.parts.flatMap(copyPart),
-    `SELECT '${rowsMark} ' || ${unit.parts.map((_, index) => `:'rows_${index}'`).join(` || ' ' || `)};`,
-    print(lastLine),
+    `SELECT '${dataScriptRowsMark} ' || ${unit.parts.map((_, index) => `:'rows_${index}'`).join(` || ' ' || `)};`,
+    print(dataScriptLastLine),
     'COMMIT;\n',
   ].join('\n');
 }
 
 /** The server counts the rows that a scan gives, for each table and transaction. */
 function copyPart(part: TablePart, index: number): string[] {
-  const name = tableName(part);
+  const name = tableInScript(part.table);
   const columns = part.table.columns.map(quoteIdentifierInAscii).join(', ');
   const source =
     part.blocks === null ? `${name} (${columns})` : `(SELECT ${columns} FROM ONLY ${name} WHERE ${range(part)})`;
@@ -131,10 +113,6 @@ function range({ blocks }: TablePart): string {
   const { start, end } = blocks ?? { start: 0, end: null };
   const from = `ctid >= '(${start},0)'::pg_catalog.tid`;
   return end === null ? from : `${from} AND ctid < '(${end},0)'::pg_catalog.tid`;
-}
-
-function tableName({ table }: TablePart): string {
-  return `${quoteIdentifierInAscii(table.schema)}.${quoteIdentifierInAscii(table.name)}`;
 }
 
 /** A statement that makes psql print `text`. psql looks for variables outside of quotes only. */
@@ -161,12 +139,17 @@ class DataScriptCheck implements CompletionCheck {
 
   problem(): string | null {
     if (this.#tail.byteLength === 0) return 'wrote nothing';
-    return this.#tail.toString('latin1').endsWith(`\n${lastLine}\n`) ? null : 'wrote a script without its last line';
+    return this.#tail.toString('latin1').endsWith(`\n${dataScriptLastLine}\n`)
+      ? null
+      : 'wrote a script without its last line';
   }
 
   rows(parts: number): readonly (number | null)[] {
     const text = this.#tail.toString('latin1');
-    const line = text.slice(text.lastIndexOf(rowsMark) + rowsMark.length, text.lastIndexOf(lastLine));
+    const line = text.slice(
+      text.lastIndexOf(dataScriptRowsMark) + dataScriptRowsMark.length,
+      text.lastIndexOf(dataScriptLastLine),
+    );
     const counts = line.trim().split(' ');
     return Array.from({ length: parts }, (_, index) =>
       /^\d+$/.test(counts[index] ?? '') ? Number(counts[index]) : null,

@@ -51,16 +51,53 @@ export async function restoreArchive(restore: ArchiveRestore, source: ByteStream
   }
 }
 
+export interface DefinitionsRestore {
+  readonly tool: ClientTool;
+  /** Of `planPgRestore`. */
+  readonly args: readonly string[];
+  readonly connection: Connection;
+  /** How many sessions work side by side. */
+  readonly jobs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Restores what comes after the rows - indexes, constraints, triggers - of an archive in memory, of which only the
+ * beginning up to the end of its table of contents is needed. Several sessions, so it is not one transaction. Errors:
+ * `postgres`, the signal's reason.
+ */
+export async function restorePostData(
+  restore: DefinitionsRestore,
+  archive: Uint8Array,
+): Promise<{ readonly warnings: readonly string[] }> {
+  const { tool, connection, jobs, signal } = restore;
+  const args = [...restore.args, '--section=post-data', `--jobs=${jobs}`, '--exit-on-error', '--no-password'];
+  const client = startClientProcess(tool, { args, connection, file: archive, signal });
+  client.stdout.resume();
+  try {
+    await finish(client, signal);
+    return { warnings: client.stderr.warnings };
+  } finally {
+    await client.terminate();
+  }
+}
+
 /**
  * The table of contents of an archive, as `pg_restore --list` prints it. It stops reading after the archive's head; here,
  * and only here, that is success. `readToEnd` reads the source to its end all the same, so that its checks happen.
  */
 export async function listArchive(
-  list: { readonly tool: ClientTool; readonly signal?: AbortSignal | undefined; readonly readToEnd?: boolean },
+  list: {
+    readonly tool: ClientTool;
+    /** Of `planPgRestore`. */
+    readonly args?: readonly string[];
+    readonly signal?: AbortSignal | undefined;
+    readonly readToEnd?: boolean;
+  },
   source: ByteStream,
 ): Promise<string> {
-  const { tool, signal } = list;
-  const client = startClientProcess(tool, { args: ['--list'], withStdin: true, signal });
+  const { tool, args = [], signal } = list;
+  const client = startClientProcess(tool, { args: ['--list', ...args], withStdin: true, signal });
   const feed = async () => {
     await feedClient(client, source, { signal, onEarlyEnd: list.readToEnd === true ? 'drain' : 'return' });
     await finish(client, signal);

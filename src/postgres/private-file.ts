@@ -1,4 +1,4 @@
-import { closeSync, constants, existsSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdtempSync, openSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,18 +16,18 @@ export interface PrivateFile extends Disposable {
  * reader, however we end; only Linux's `/proc/self/fd` can do that. Otherwise, or with `null`, it is a temporary file
  * of mode 0600 that dispose removes. libpq takes both: it demands a regular file that only its owner may read.
  */
-export function openPrivateFile(content: string, childDescriptor: number | null): PrivateFile {
+export function openPrivateFile(content: string | Uint8Array, childDescriptor: number | null): PrivateFile {
   const canInherit = childDescriptor !== null && process.platform === 'linux' && existsSync('/proc/self/fd');
   return canInherit ? openNamelessFile(content, childDescriptor) : openNamedFile(content);
 }
 
-function openNamelessFile(content: string, childDescriptor: number): PrivateFile {
+function openNamelessFile(content: string | Uint8Array, childDescriptor: number): PrivateFile {
   const folder = makeFolder();
   try {
     const path = join(folder, 'secret');
     const descriptor = createFile(path);
     unlinkSync(path);
-    writeSync(descriptor, content);
+    writeFileSync(descriptor, content);
     return {
       path: `/proc/self/fd/${childDescriptor}`,
       descriptor,
@@ -38,11 +38,11 @@ function openNamelessFile(content: string, childDescriptor: number): PrivateFile
   }
 }
 
-function openNamedFile(content: string): PrivateFile {
+function openNamedFile(content: string | Uint8Array): PrivateFile {
   const folder = makeFolder();
   const path = join(folder, 'secret');
   const descriptor = createFile(path);
-  writeSync(descriptor, content);
+  writeFileSync(descriptor, content);
   closeSync(descriptor);
   return { path, descriptor: null, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
 }

@@ -34,6 +34,38 @@ export async function* withoutTransactionTimeout(script: ByteStream, serverMajor
   if (head !== null) yield withoutSetting(head);
 }
 
+const tailBytes = 4096;
+const beginLine = /^((?:(?:--.*|\\restrict .*)?\n)*?)BEGIN;\n/;
+const commitLine = '\nCOMMIT;\n';
+
+/**
+ * Takes the BEGIN and the COMMIT that `pg_restore --single-transaction` puts around a script out of it: it becomes a part
+ * of a longer transaction.
+ */
+export async function* withoutTransaction(script: ByteStream): ByteStream {
+  let isHead = true;
+  let held = Buffer.alloc(0);
+  for await (const chunk of script) {
+    held = Buffer.concat([held, chunk]);
+    if (held.byteLength < preambleBytes) continue;
+    if (isHead) held = without(held, beginLine.exec(held.toString('latin1')));
+    isHead = false;
+    yield held.subarray(0, -tailBytes);
+    held = Buffer.from(held.subarray(-tailBytes));
+  }
+  if (isHead) held = without(held, beginLine.exec(held.toString('latin1')));
+  const commit = held.lastIndexOf(commitLine);
+  if (commit === -1) throw new BackupError('postgres', 'pg_restore wrote a script without its COMMIT');
+  yield held.subarray(0, commit + 1);
+  yield held.subarray(commit + commitLine.length);
+}
+
+/** What `match` found, but for its first group, taken out. */
+function without(bytes: Buffer, match: RegExpExecArray | null): Buffer<ArrayBuffer> {
+  if (match === null) throw new BackupError('postgres', 'pg_restore wrote a script without its BEGIN');
+  return Buffer.concat([bytes.subarray(0, match[1]?.length ?? 0), bytes.subarray(match[0].length)]);
+}
+
 function withoutSetting(head: Buffer): Buffer {
   // latin1 keeps every byte as it is, whatever the encoding of the script.
   const match = timeoutSetting.exec(head.toString('latin1'));

@@ -9,7 +9,7 @@ export interface UserObjects {
   readonly functions: number;
   readonly schemas: number;
   readonly largeObjects: number;
-  /** Operators, collations, event triggers, publications, foreign servers and the like. */
+  /** Operators, casts, collations, languages, event triggers, publications, subscriptions, foreign servers and the like. */
   readonly others: number;
 }
 
@@ -36,11 +36,21 @@ const otherCatalogs = [
   'pg_conversion',
   'pg_ts_config',
   'pg_ts_dict',
+  'pg_ts_parser',
+  'pg_ts_template',
+  'pg_cast',
+  'pg_language',
+  'pg_transform',
+  'pg_am',
   'pg_event_trigger',
   'pg_foreign_data_wrapper',
   'pg_foreign_server',
   'pg_publication',
 ];
+
+/** Those of all databases are in one catalog. */
+const subscriptions = `SELECT count(*)::int FROM pg_subscription
+  WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`;
 
 const countSql = `
   SELECT
@@ -54,7 +64,7 @@ const countSql = `
     (${madeByUser('pg_proc', inPermanentSchema('made.pronamespace'))}) AS functions,
     (${madeByUser('pg_namespace', "made.nspname <> 'public' AND made.nspname !~ '^pg_'")}) AS schemas,
     (SELECT count(*)::int FROM pg_largeobject_metadata) AS "largeObjects",
-    ${otherCatalogs.map((catalog) => `(${madeByUser(catalog)})`).join(' + ')} AS others`;
+    ${otherCatalogs.map((catalog) => `(${madeByUser(catalog)})`).join(' + ')} + (${subscriptions}) AS others`;
 
 /** Counts what users have put into the database of `session`. */
 export async function countUserObjects(session: Session): Promise<UserObjects> {

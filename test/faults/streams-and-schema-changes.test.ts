@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { assertFailure, assertNoSession, assertNothingBelow, type ExpectedFailure } from '../support/cli-assertions.ts';
-import { makeGatedTools, type GatedTools, type GateRules } from '../support/gated-tools.ts';
+import {
+  assertFailure,
+  assertNoSession,
+  assertNothingBelow,
+  entriesBelow,
+  type ExpectedFailure,
+} from '../support/cli-assertions.ts';
+import { makeGatedTools, type Gate, type GatedTools, type GateRules } from '../support/gated-tools.ts';
 import { createLargeDatabase } from '../support/large-database.ts';
 import { openOtherSession } from '../support/other-session.ts';
+import type { RunningCli } from '../support/run-cli.ts';
 import { aesKey, openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -28,8 +35,6 @@ afterEach(async () => {
   await teller.cluster.dropDatabase(database);
 });
 
-const create = (args = ''): string => `create -d ${database} --jobs 2 --pg-bin ${tools.folder} ${aesKey} ${args}`;
-
 async function assertNothingLeft(story: Story): Promise<void> {
   assertNothingBelow(story.storeFolder);
   await assertNoSession(teller.cluster, database);
@@ -37,14 +42,28 @@ async function assertNothingLeft(story: Story): Promise<void> {
 
 /** Moments of a backup of several streams, by the call of a client program at that moment. */
 const moments = {
-  /** The snapshot is there, and pg_dump is about to lock what it sees in it. */
-  'after the snapshot': { tool: 'pg_dump', hold: 'before' },
+  /** pg_dump is about to lock what it sees in the snapshot. */
+  'after the snapshot': { tool: 'pg_dump', argument: '--section=data', hold: 'before' },
   /** pg_dump has said which tables there are, and still has its locks; the snapshot's session has none. */
   'before its tables are locked': { tool: 'pg_restore', hold: 'after' },
   /** All tables are locked. */
-  'when the schema is dumped': { tool: 'pg_dump', argument: '--section=pre-data', hold: 'before' },
+  'when the rest is dumped': { tool: 'pg_dump', argument: '--exclude-table-data', hold: 'before' },
   'when rows are copied': { tool: 'psql', hold: 'before' },
 } as const satisfies Record<string, GateRules>;
+
+/** Starts a backup and holds it at that moment; the schema is dumped by then. */
+async function startAndHold(
+  story: Story,
+  moment: keyof typeof moments,
+  args = '',
+): Promise<{ readonly run: RunningCli; readonly gate: Gate }> {
+  const gate = tools.addGate(moments[moment]);
+  const run = story.start(`create -d ${database} --jobs 2 --pg-bin ${tools.folder} ${aesKey} ${args}`);
+  await gate.reached();
+  const isStored = () => entriesBelow(story.storeFolder).some((path) => /\/schema\.dump[^/]*$/.test(path));
+  await waitUntil(isStored, 'the schema is stored');
+  return { run, gate };
+}
 
 const gone: ExpectedFailure = {
   code: 10,
@@ -68,9 +87,7 @@ describe('a backup of several streams during a schema change', () => {
   ] as const) {
     it(`fails when a table is ${what} before its tables are locked`, async () => {
       const story = teller.story();
-      const gate = tools.addGate(moments['before its tables are locked']);
-      const run = story.start(create());
-      await gate.reached();
+      const { run, gate } = await startAndHold(story, 'before its tables are locked');
       await using other = await openOtherSession(teller.cluster, database);
       const { outcome } = await other.startWaiting(sql);
       gate.open();
@@ -82,9 +99,7 @@ describe('a backup of several streams during a schema change', () => {
 
   it('fails when a table is dropped right after the snapshot', async () => {
     const story = teller.story();
-    const gate = tools.addGate(moments['after the snapshot']);
-    const run = story.start(create());
-    await gate.reached();
+    const { run, gate } = await startAndHold(story, 'after the snapshot');
     await teller.cluster.query(database, 'DROP TABLE large');
     gate.open();
     assertFailure(await run.ended, {
@@ -95,12 +110,10 @@ describe('a backup of several streams during a schema change', () => {
     await assertNothingLeft(story);
   });
 
-  for (const moment of ['when the schema is dumped', 'when rows are copied'] as const) {
+  for (const moment of ['when the rest is dumped', 'when rows are copied'] as const) {
     it(`keeps its tables ${moment}: who cannot wait is refused, and the backup is whole`, async () => {
       const story = teller.story();
-      const gate = tools.addGate(moments[moment]);
-      const run = story.start(create());
-      await gate.reached();
+      const { run, gate } = await startAndHold(story, moment);
       const drop = `SET lock_timeout = '100ms'; DROP TABLE large`;
       await assert.rejects(teller.cluster.query(database, drop), /canceling statement due to lock timeout/);
       gate.open();
@@ -111,20 +124,18 @@ describe('a backup of several streams during a schema change', () => {
   }
 
   for (const [program, moment] of [
-    ['pg_dump', 'when the schema is dumped'],
+    ['pg_dump', 'when the rest is dumped'],
     ['psql', 'when rows are copied'],
   ] as const) {
     it(`fails, and lets the change go on, when it stands in line in front of a ${program}`, async () => {
       const story = teller.story();
-      const gate = tools.addGate(moments[moment]);
-      const run = story.start(create('--lock-wait-timeout 500ms'));
-      await gate.reached();
+      const { run, gate } = await startAndHold(story, moment, '--lock-wait-timeout 500ms');
       await using other = await openOtherSession(teller.cluster, database);
       const { outcome } = await other.startWaiting('ALTER TABLE large ALTER n TYPE bigint');
       gate.open();
       assertFailure(await run.ended, {
         code: 10,
-        message: new RegExp(`^${program} failed .* due to (?:lock|statement) timeout`),
+        message: /^(?:pg_dump|psql) failed .* due to (?:lock|statement) timeout/,
         hint: /schema change/,
       });
       await outcome;
@@ -135,9 +146,7 @@ describe('a backup of several streams during a schema change', () => {
   for (const moment of ['after the snapshot', 'before its tables are locked'] as const) {
     it(`gives up on a lock that somebody holds, ${moment}, after --lock-wait-timeout`, async () => {
       const story = teller.story();
-      const gate = tools.addGate(moments[moment]);
-      const run = story.start(create('--lock-wait-timeout 300ms'));
-      await gate.reached();
+      const { run, gate } = await startAndHold(story, moment, '--lock-wait-timeout 300ms');
       await using other = await openOtherSession(teller.cluster, database);
       const lock = 'BEGIN; LOCK TABLE large';
       await (moment === 'after the snapshot' ? other.run(lock) : other.startWaiting(lock));
@@ -150,9 +159,7 @@ describe('a backup of several streams during a schema change', () => {
   for (const moment of ['after the snapshot', 'before its tables are locked'] as const) {
     it(`leaves no session in the line for a lock when it is interrupted, ${moment}`, async () => {
       const story = teller.story();
-      const gate = tools.addGate(moments[moment]);
-      const run = story.start(create());
-      await gate.reached();
+      const { run, gate } = await startAndHold(story, moment);
       await using other = await openOtherSession(teller.cluster, database);
       const lock = 'BEGIN; LOCK TABLE large';
       await (moment === 'after the snapshot' ? other.run(lock) : other.startWaiting(lock));

@@ -129,7 +129,7 @@ describe('a backup of several streams that is interrupted', () => {
   it('because the snapshot was lost before anybody took it leaves nothing', async () => {
     using tools = await makeGatedTools(teller.cluster);
     const story = teller.story();
-    const gate = tools.addGate({ tool: 'pg_dump', hold: 'before' });
+    const gate = tools.addGate({ tool: 'pg_dump', argument: '--section=data', hold: 'before' });
     const run = story.start(`${create} --pg-bin ${tools.folder}`);
     await gate.reached();
     assert.equal(await endSessions(`application_name = 'librelog-backup' AND state = 'idle in transaction'`), 1);

@@ -320,6 +320,10 @@ describe('the target of a restore', () => {
     ['CREATE SCHEMA s; CREATE SCHEMA t', '2 schemas'],
     ['SELECT lo_create(7)', '1 large object'],
     ['CREATE PUBLICATION p; CREATE COLLATION c FROM "C"', '2 other objects'],
+    [
+      'CREATE CAST (inet AS bigint) WITH INOUT; CREATE LANGUAGE l HANDLER plpgsql_call_handler; CREATE ACCESS METHOD m TYPE TABLE HANDLER heap_tableam_handler; CREATE TEXT SEARCH TEMPLATE t (LEXIZE = dsimple_lexize)',
+      '4 other objects',
+    ],
     ['CREATE SCHEMA s; CREATE TABLE s.t (); SELECT lo_create(0)', '1 relation, 1 schema, and 1 large object'],
   ];
   for (const [sql, expected] of contents) {

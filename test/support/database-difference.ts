@@ -21,6 +21,8 @@ export function describeDifferences(actual: DatabaseFingerprint, expected: Datab
     ...compareMaps('sequence', actual.sequences, expected.sequences),
     ...compareMaps('large object', actual.largeObjects, expected.largeObjects),
     ...compareSchemas(actual.schema, expected.schema),
+    ...compareMaps('catalog:', actual.objects, expected.objects),
+    ...compareMaps('database setting', actual.settings, expected.settings),
   ];
 }
 

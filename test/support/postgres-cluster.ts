@@ -7,6 +7,7 @@ import { Client, escapeIdentifier, type QueryResultRow } from 'pg';
 import { serverAccount } from './postgres-account.ts';
 import { requirePostgres } from './postgres-binaries.ts';
 import {
+  dataFolder,
   initServer,
   launchServer,
   stopServer,
@@ -96,6 +97,11 @@ export class Cluster implements AsyncDisposable {
   /** The cluster's own folder: whatever is put there vanishes with it. */
   get folder(): string {
     return this.#place.folder;
+  }
+
+  /** Where the server keeps its data. */
+  get dataFolder(): string {
+    return dataFolder(this.#place);
   }
 
   /** Folder that holds the Unix socket; `PGHOST` may be this. */

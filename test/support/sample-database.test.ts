@@ -57,6 +57,14 @@ describe('fingerprint', () => {
       `ALTER TABLE people ALTER note SET DEFAULT ''`,
       /^schema: missing\n[^]*CREATE TABLE public\.people/,
     ],
+    'what pg_dump does not mention': [
+      `CREATE FUNCTION hidden() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER EXTENSION plpgsql ADD FUNCTION hidden()`,
+      /^catalog: function public\.hidden\(\): there/,
+    ],
+    'an index that is not valid': [
+      `CREATE INDEX broken ON visits (at); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass`,
+      /^catalog: index public\.broken: there, not valid/,
+    ],
     'a comment': [`COMMENT ON TABLE people IS 'x'`, /^schema: not expected\n[^]*COMMENT ON TABLE public\.people/],
   } as const;
 

@@ -96,7 +96,7 @@ export class SweepStage implements AsyncDisposable {
       backup.archive,
       {
         connection: resolveConnection(target, this.#cluster.env(target)),
-        createDatabase: false,
+        mode: 'existing',
         options: {},
         clean: false,
         binDir: this.#cluster.binFolder,

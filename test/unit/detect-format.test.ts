@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { formatContents } from '../../src/catalog/contents.ts';
 import { type FileFormat, detectFormat } from '../../src/crypto/detect-format.ts';
 
 const vectors = new URL('../vectors/', import.meta.url);
@@ -46,6 +47,7 @@ describe('detectFormat', () => {
     ['pg-plain-sql', 'a psql command', '\\connect other\n'],
     ['pg-plain-sql', 'a script with a byte order mark', '\uFEFFSET client_encoding = 1;'],
     ['pg-plain-sql', 'LATIN1 text', Buffer.from('-- Gr\xf6\xdfe\nSELECT 1;', 'latin1')],
+    ['backup-contents', 'the contents of a backup of several streams', formatContents([])],
     ['unknown', 'nothing', ''],
     ['unknown', 'prose', 'Dear colleague, the backup is attached.'],
     ['unknown', 'a word that only begins like a statement', 'SETTINGS = none'],

@@ -114,7 +114,11 @@ async function createOne(
   using progress = new DisposableStack();
   const onStart: CreateRequest['onStart'] = (meter, server) => {
     progress.use(
-      showProgress(context.output.streams.stderr, { what: server.database, meter, expectedBytes: server.sizeBytes }),
+      showProgress(context.output.streams.stderr, {
+        what: () => server.database,
+        meter,
+        expectedBytes: server.sizeBytes,
+      }),
     );
   };
   try {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Archive } from '../../backup/archive.ts';
 import { audited } from '../../backup/audited.ts';
+import type { TargetMode } from '../../backup/target-database.ts';
 import type { Manifest } from '../../catalog/manifest.ts';
 import { BackupError } from '../../core/backup-error.ts';
 import { parseDuration } from '../../core/duration.ts';
@@ -15,7 +16,7 @@ import {
   type KeyOptions,
   type SelectOptions,
 } from '../option-groups.ts';
-import { listOption, option } from '../options.ts';
+import { listOption, option, parseJobs } from '../options.ts';
 import { readConnection } from '../read-connection.ts';
 import { runWith, toDecryptionRequest } from '../run-command.ts';
 import type { StoreOptions } from '../store-options.ts';
@@ -31,6 +32,8 @@ interface RestoreOptions extends CommonOptions, AuditOptions, StoreOptions, Sele
   readonly output?: string;
   readonly list?: boolean;
   readonly createDb?: boolean;
+  readonly swap?: boolean;
+  readonly jobs?: number;
   readonly clean?: boolean;
   readonly schema?: readonly string[];
   readonly table?: readonly string[];
@@ -50,6 +53,8 @@ export function restoreCommand(output: Output): Command {
     .addOption(option('-o, --output <file>', 'write the dump to a file, or - for standard output'))
     .addOption(option('-l, --list', 'print the table of contents'))
     .addOption(option('--create-db', 'make the target database first'))
+    .addOption(option('--swap', 'restore beside the target database, then take its place; it stays under another name'))
+    .addOption(option('-j, --jobs <n>', 'sessions side by side; by default by size and cores').argParser(parseJobs))
     .addOption(option('--clean', 'drop everything the target has first; a failure leaves it as it was'))
     .addOption(listOption('-n, --schema <name>', 'only this schema'))
     .addOption(listOption('-t, --table <name>', 'only this table'))
@@ -80,7 +85,7 @@ async function runRestore(options: RestoreOptions, context: CommandContext, args
   await withStore({ options, context }, async (store) => {
     await audited(event, async (subject) => {
       subject.backup = toSubject(selector, store);
-      using backup = await openBackup({ store, selector, keys }, context);
+      using backup = await openBackup({ store, selector, keys, binDir: options.pgBin }, context);
       subject.backup = { ...nameOf(backup.manifest), store: store.url };
       await restoreArchive(backup.archive, backup.manifest, { options, context });
     });
@@ -120,12 +125,14 @@ async function restoreToTarget(archive: Archive, manifest: Manifest | null, invo
   const { options, context } = invocation;
   const { restoreToDatabase } = await import('../../backup/restore-to-database.ts');
   using progress = new DisposableStack();
+  let phase = 'restoring';
   const expectedBytes = manifest?.objects.reduce((sum, object) => sum + object.plainBytes, 0);
   const report = await restoreToDatabase(
     archive,
     {
       connection: await readConnection({ database: options.target, password: options.databasePassword }, context),
-      createDatabase: options.createDb === true,
+      mode: toMode(options),
+      jobs: options.jobs,
       options: {
         schemas: options.schema ?? [],
         tables: options.table ?? [],
@@ -135,15 +142,27 @@ async function restoreToTarget(archive: Archive, manifest: Manifest | null, invo
       clean: options.clean === true,
       binDir: options.pgBin,
       stallTimeoutMs: parseDuration(options.stallTimeout),
+      onPhase: (next) => (phase = next),
       onStart: (meter) => {
-        progress.use(showProgress(context.output.streams.stderr, { what: 'restoring', meter, expectedBytes }));
+        progress.use(showProgress(context.output.streams.stderr, { what: () => phase, meter, expectedBytes }));
       },
     },
     context,
   );
   progress.dispose();
   const document = { backup: nameOf(manifest), ...report };
-  context.output.result(document, `restored ${formatBytes(report.plainBytes)} of dump into ${report.target}`);
+  const before = report.formerName === null ? '' : `; the database before it is now "${report.formerName}"`;
+  context.output.result(document, `restored ${formatBytes(report.plainBytes)} of dump into ${report.target}${before}`);
+}
+
+/** Each of them says where the rows are to be; two would contradict each other. */
+function toMode({ createDb, swap, clean }: RestoreOptions): TargetMode {
+  const chosen = Object.entries({ '--create-db': createDb, '--swap': swap, '--clean': clean }).filter(([, is]) => is);
+  if (chosen.length > 1) {
+    throw new BackupError('usage', `${chosen.map(([flag]) => flag).join(' and ')} exclude each other`);
+  }
+  if (swap === true) return 'swap';
+  return createDb === true ? 'create' : 'existing';
 }
 
 function nameOf(manifest: Manifest | null): { label: string; id: string } | null {

@@ -2,7 +2,8 @@ import type { OutputStreams } from './output.ts';
 import { formatBytes } from './format.ts';
 
 export interface Progress {
-  readonly what: string;
+  /** May change on the way. */
+  readonly what: () => string;
   readonly meter: { readonly bytes: number };
   /** What it will roughly come to, where known. */
   readonly expectedBytes?: number | undefined;
@@ -17,7 +18,7 @@ export function showProgress(stderr: OutputStreams['stderr'], progress: Progress
   const startedMs = performance.now();
   const describe = (elapsedMs: number): string => {
     const rate = elapsedMs === 0 ? 0 : (meter.bytes * 1000) / elapsedMs;
-    const text = `${what}  ${formatBytes(meter.bytes)}  ${formatBytes(rate)}/s`;
+    const text = `${what()}  ${formatBytes(meter.bytes)}  ${formatBytes(rate)}/s`;
     return expectedBytes === undefined ? text : `${text}  ${describeShare(meter.bytes, expectedBytes)}`;
   };
   const draw = (): void => {

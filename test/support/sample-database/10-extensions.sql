@@ -17,6 +17,7 @@ CREATE EXTENSION pg_trgm;
 CREATE TABLE types.trigrams (body text);
 INSERT INTO types.trigrams SELECT 'word ' || n FROM generate_series(1, 100) n;
 CREATE INDEX trigrams_body ON types.trigrams USING gin (body gin_trgm_ops);
+CREATE INDEX trigrams_signed ON types.trigrams USING gist (body gist_trgm_ops (siglen = 32));
 \endif
 
 \if :has_btree_gist

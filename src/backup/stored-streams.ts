@@ -1,0 +1,172 @@
+import { objectKey } from '../catalog/catalog.ts';
+import { parseContents, type Contents } from '../catalog/contents.ts';
+import type { ManifestObject, ObjectRole } from '../catalog/manifest.ts';
+import { BackupError } from '../core/backup-error.ts';
+import { collect, streamOf, type ByteStream } from '../core/byte-stream.ts';
+import { archiveToScript } from '../postgres/archive-script.ts';
+import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
+import { readDataScript, tableInScript } from '../postgres/data-script.ts';
+import { listArchive } from '../postgres/pg-restore.ts';
+import { planPgRestore, type RestoreRequest } from '../postgres/restore-plan.ts';
+import { withoutTransaction } from '../postgres/script-stages.ts';
+import { nameDamage } from './name-damage.ts';
+import { readPlain, type UnlockedBackup } from './stored-object.ts';
+import { warnAll, type UseCaseContext } from './use-case-context.ts';
+
+export interface StoredStreamsParts {
+  readonly backup: UnlockedBackup;
+  /** Major version of the client programs that made it. */
+  readonly clientMajor: number;
+  readonly binDir: string | undefined;
+  readonly context: UseCaseContext;
+}
+
+/** What to make of a backup of several streams. */
+export interface ScriptRequest {
+  readonly options: RestoreRequest;
+  /** Of the server that the script is for. */
+  readonly serverMajor: number;
+  /** To be run in one transaction: there is then no BEGIN and no COMMIT in it, as there are around large objects. */
+  readonly isTransaction: boolean;
+}
+
+/** A script for nobody in particular: pg_restore's own. */
+const plainScript: ScriptRequest = { options: {}, serverMajor: Number.POSITIVE_INFINITY, isTransaction: false };
+
+type Section = 'pre-data' | 'data' | 'post-data';
+
+const maxSchemaBytes = 1024 ** 3;
+const maxContentsBytes = 64 * 1024 * 1024;
+
+/** A backup of several streams: its parts as scripts, each checked byte for byte on the way. */
+export class StoredStreams {
+  readonly #parts: StoredStreamsParts;
+  #schema: Promise<Buffer> | undefined;
+
+  constructor(parts: StoredStreamsParts) {
+    this.#parts = parts;
+  }
+
+  /** Bytes that the client programs wrote, of all objects. */
+  get plainBytes(): number {
+    return this.#parts.backup.manifest.objects.reduce((sum, { plainBytes }) => sum + plainBytes, 0);
+  }
+
+  /** Objects with rows, the largest first. */
+  get rowObjects(): readonly ManifestObject[] {
+    const { objects } = this.#parts.backup.manifest;
+    return objects
+      .filter(({ role }) => role === 'data' || role === 'remainder')
+      .toSorted((a, b) => b.plainBytes - a.plainBytes);
+  }
+
+  /** The custom archive of everything but rows. It has no rows, so it fits into memory. */
+  async schema(signal: AbortSignal): Promise<Buffer> {
+    this.#schema ??= collect(this.read(this.#only('schema'), signal), maxSchemaBytes);
+    return await this.#schema;
+  }
+
+  async contents(signal: AbortSignal): Promise<Contents> {
+    const object = this.#only('contents');
+    const bytes = await collect(this.read(object, signal), maxContentsBytes);
+    return parseContents(bytes, this.#keyOf(object));
+  }
+
+  /** What was put into one object. */
+  read(object: ManifestObject, signal: AbortSignal): ByteStream {
+    const { backup, context } = this.#parts;
+    return readPlain({ ...backup, object }, context, signal);
+  }
+
+  /** The pg_restore for its archives. */
+  async #pgRestore(): Promise<ClientTool> {
+    const { clientMajor, binDir, context } = this.#parts;
+    return await findClientTool('pg_restore', { serverMajor: clientMajor, binDir, env: context.env });
+  }
+
+  /** The dump, or what is chosen of it, as one script; of a choice, only the objects that have something of it are read. */
+  async *script(signal: AbortSignal, request: ScriptRequest = plainScript): ByteStream {
+    const objects = await this.#chooseObjects(request.options, signal);
+    yield* this.definitions('pre-data', request, signal);
+    for (const object of objects) yield* this.rows(object, request, signal);
+    yield* this.definitions('post-data', request, signal);
+  }
+
+  /** Definitions before or after the rows, as a script. */
+  async *definitions(section: 'pre-data' | 'post-data', request: ScriptRequest, signal: AbortSignal): ByteStream {
+    const archive = await this.schema(signal);
+    yield* this.#convert(streamOf(archive), { section, request, signal });
+  }
+
+  /** The rows of one object, or those that are chosen, as a script. */
+  rows(object: ManifestObject, request: ScriptRequest, signal: AbortSignal): ByteStream {
+    const plain = this.read(object, signal);
+    if (object.role === 'remainder') return this.#convert(plain, { section: 'data', request, signal });
+    return nameDamage(`object "${this.#keyOf(object)}"`, this.#chosenRows(plain, request.options, signal));
+  }
+
+  async *#chosenRows(plain: ByteStream, options: RestoreRequest, signal: AbortSignal): ByteStream {
+    const wanted = planPgRestore(options).isSelective ? await this.#chooseTables(options, signal) : null;
+    yield* readDataScript(plain, wanted && new Set(wanted.map(tableInScript)));
+  }
+
+  async *#convert(
+    archive: ByteStream,
+    { section, request, signal }: { section: Section; request: ScriptRequest; signal: AbortSignal },
+  ): ByteStream {
+    const { args } = planPgRestore(request.options);
+    // Names must be right where all of them are; elsewhere there may be none of them.
+    const names = section === 'pre-data' ? args : args.filter((argument) => argument !== '--strict-names');
+    const transaction = request.isTransaction ? ['--single-transaction'] : [];
+    const conversion = {
+      tool: await this.#pgRestore(),
+      args: [...names, `--section=${section}`, ...transaction],
+      serverMajor: request.serverMajor,
+      signal,
+    };
+    const warnings: string[] = [];
+    const script = archiveToScript(conversion, archive, warnings);
+    yield* request.isTransaction ? withoutTransaction(script) : script;
+    warnAll(this.#parts.context, warnings);
+  }
+
+  async #chooseTables({ schemas = [], tables = [] }: RestoreRequest, signal: AbortSignal): Promise<Contents['tables']> {
+    const contents = await this.contents(signal);
+    return contents.tables.filter(({ schema, name }) => {
+      return (schemas.length === 0 || schemas.includes(schema)) && (tables.length === 0 || tables.includes(name));
+    });
+  }
+
+  /** All objects with rows, unless a part of the dump is chosen: then those that may have something of it. */
+  async #chooseObjects(options: RestoreRequest, signal: AbortSignal): Promise<readonly ManifestObject[]> {
+    if (!planPgRestore(options).isSelective) return this.rowObjects;
+    const tables = await this.#chooseTables(options, signal);
+    const names = new Set(tables.flatMap(({ parts }) => parts.map(({ object }) => object)));
+    const needsRemainder = (await this.#countChosen(options, signal)) > tables.length;
+    return this.rowObjects.filter(({ role, name }) => (role === 'remainder' ? needsRemainder : names.has(name)));
+  }
+
+  /** What `pg_restore --list` prints of everything but rows, or of the pg_restore arguments' choice of it. */
+  async listSchema(signal: AbortSignal, args: readonly string[] = []): Promise<string> {
+    return await listArchive({ tool: await this.#pgRestore(), args, signal }, streamOf(await this.schema(signal)));
+  }
+
+  /** Of everything chosen, what may have rows or a value. */
+  async #countChosen(options: RestoreRequest, signal: AbortSignal): Promise<number> {
+    if ((options.tables ?? []).length === 0) return Number.POSITIVE_INFINITY;
+    const { args } = planPgRestore(options);
+    const contents = await this.listSchema(signal, [...args, '--section=pre-data']);
+    return [...contents.matchAll(/^\d+; \d+ \d+ (?:TABLE|FOREIGN TABLE|SEQUENCE) /gm)].length;
+  }
+
+  #only(role: ObjectRole): ManifestObject {
+    const { manifest } = this.#parts.backup;
+    const object = manifest.objects.find((candidate) => candidate.role === role);
+    if (object === undefined) throw new BackupError('integrity', `backup "${manifest.id}" has no ${role}`);
+    return object;
+  }
+
+  #keyOf(object: ManifestObject): string {
+    return objectKey(this.#parts.backup.manifest, object.name);
+  }
+}

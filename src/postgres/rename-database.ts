@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BackupError } from '../core/backup-error.ts';
+import { quoteIdentifier } from './quote.ts';
+import type { Row, Session } from './session.ts';
+
+/** A database that takes the name of another one. */
+export interface DatabaseSwap {
+  /** The database that is to get the name. */
+  readonly fresh: string;
+  readonly name: string;
+  /** What the database that has the name is called from then on. */
+  readonly formerName: string;
+}
+
+/** Clients that come back at once must not win for ever against the renaming. */
+const attempts = 5;
+const retryMs = 200;
+
+export async function renameDatabase(session: Session, from: string, to: string): Promise<void> {
+  await session.query(`ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`);
+}
+
+/**
+ * Gives `fresh` the name, owner, privileges, settings and comment of the database `name`, which is called `formerName`
+ * from then on. Ends the sessions in both. Either both names change or none. `session` is in another database of the same
+ * server, of a role that may do all that. Errors: `postgres`.
+ */
+export async function swapDatabases(session: Session, swap: DatabaseSwap): Promise<void> {
+  for (const statement of await describeDatabase(session, swap)) await session.query(statement);
+  await session.query(`ALTER DATABASE ${quoteIdentifier(swap.name)} WITH ALLOW_CONNECTIONS false`);
+  try {
+    await renameBoth(session, swap);
+  } catch (error) {
+    await session.query(`ALTER DATABASE ${quoteIdentifier(swap.name)} WITH ALLOW_CONNECTIONS true`);
+    throw error;
+  }
+  await session.query(`ALTER DATABASE ${quoteIdentifier(swap.formerName)} WITH ALLOW_CONNECTIONS true`);
+}
+
+async function renameBoth(session: Session, { fresh, name, formerName }: DatabaseSwap): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    await session.query(
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_backend_pid()',
+      [[fresh, name]],
+    );
+    try {
+      await session.query('BEGIN');
+      await renameDatabase(session, name, formerName);
+      await renameDatabase(session, fresh, name);
+      await session.query('COMMIT');
+      return;
+    } catch (error) {
+      await session.query('ROLLBACK');
+      if (attempt === attempts) throw asFailedSwap(name, error);
+      await sleep(retryMs);
+    }
+  }
+}
+
+function asFailedSwap(name: string, error: unknown): BackupError {
+  return new BackupError(
+    'postgres',
+    `cannot rename database "${name}": ${error instanceof Error ? error.message : ''}`,
+    {
+      hint: 'End the sessions that keep coming back, then try again.',
+      cause: error,
+    },
+  );
+}
+
+interface StatementRow extends Row {
+  readonly statement: string;
+}
+
+/** What a database has besides its contents, as statements for another one. */
+const traitsSql = `
+  WITH d AS (SELECT * FROM pg_database WHERE datname = $1)
+  SELECT format('ALTER DATABASE %I OWNER TO %I', $2::text, pg_get_userbyid(datdba)) AS statement FROM d
+  UNION ALL
+  SELECT format('ALTER DATABASE %I WITH CONNECTION LIMIT %s', $2::text, datconnlimit) FROM d WHERE datconnlimit <> -1
+  UNION ALL
+  SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $2::text) FROM d WHERE datacl IS NOT NULL
+  UNION ALL
+  SELECT format('GRANT %s ON DATABASE %I TO %s%s', a.privilege_type, $2::text,
+      CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+      CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+  FROM d, aclexplode(d.datacl) AS a
+  UNION ALL
+  SELECT format('ALTER %s SET %I TO %s',
+      CASE WHEN s.setrole = 0 THEN format('DATABASE %I', $2::text)
+           ELSE format('ROLE %I IN DATABASE %I', pg_get_userbyid(s.setrole), $2::text) END,
+      split_part(setting, '=', 1),
+      CASE WHEN split_part(setting, '=', 1) = ANY ($3::text[]) THEN substr(setting, strpos(setting, '=') + 1)
+           ELSE quote_literal(substr(setting, strpos(setting, '=') + 1)) END)
+  FROM d JOIN pg_db_role_setting AS s ON s.setdatabase = d.oid, unnest(s.setconfig) AS setting
+  UNION ALL
+  SELECT format('COMMENT ON DATABASE %I IS %L', $2::text, shobj_description(oid, 'pg_database')) FROM d
+  WHERE shobj_description(oid, 'pg_database') IS NOT NULL`;
+
+/** Settings that are lists of names, which are stored as SQL takes them (GUC_LIST_QUOTE in PostgreSQL's guc tables). */
+const listSettings = [
+  'local_preload_libraries',
+  'search_path',
+  'session_preload_libraries',
+  'shared_preload_libraries',
+  'temp_tablespaces',
+  'unix_socket_directories',
+];
+
+async function describeDatabase(session: Session, { fresh, name }: DatabaseSwap): Promise<string[]> {
+  const rows = await session.query<StatementRow>(traitsSql, [name, fresh, listSettings]);
+  return rows.map(({ statement }) => statement);
+}

@@ -1,0 +1,14 @@
+CREATE TABLE every_setting (name text PRIMARY KEY, value text);
+INSERT INTO every_setting VALUES ('system: default', 'default'), ('system: other', NULL);
+SELECT pg_extension_config_dump('every_setting', $$WHERE name NOT LIKE 'system: %'$$);
+CREATE TABLE whole_table (id int GENERATED ALWAYS AS IDENTITY, doubled int GENERATED ALWAYS AS (length(note) * 2) STORED, note text, next int);
+CREATE SEQUENCE whole_sequence OWNED BY whole_table.next;
+ALTER TABLE whole_table ALTER next SET DEFAULT nextval('whole_sequence');
+SELECT pg_extension_config_dump('whole_table', '');
+SELECT pg_extension_config_dump('whole_sequence', '');
+SELECT pg_extension_config_dump('whole_table_id_seq', '');
+CREATE TABLE not_dumped (id int);
+INSERT INTO not_dumped VALUES (1);
+CREATE FUNCTION setting(wanted text) RETURNS text LANGUAGE sql STABLE AS 'SELECT value FROM @extschema@.every_setting WHERE name = wanted';
+CREATE VIEW settings AS SELECT name FROM every_setting;
+CREATE TYPE setting_kind AS ENUM ('ours', 'theirs');
