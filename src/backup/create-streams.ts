@@ -2,12 +2,12 @@ import { formatContents, type Contents } from '../catalog/contents.ts';
 import { BackupError } from '../core/backup-error.ts';
 import { streamOf, type ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
-import { fanOut } from '../pipeline/fan-out.ts';
+import { fanOut, type Branch } from '../pipeline/fan-out.ts';
 import { runSideBySide } from '../pipeline/run-side-by-side.ts';
 import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
-import { startCopyOut } from '../postgres/copy-out.ts';
+import { startCopyOut, type CopyOutProcess } from '../postgres/copy-out.ts';
 import { dataTableOids, findDataTables } from '../postgres/data-tables.ts';
-import { planSections, type SectionChoice } from '../postgres/dump-plan.ts';
+import { planSections, streamLockTimeout, type SectionChoice } from '../postgres/dump-plan.ts';
 import { startPgDump } from '../postgres/pg-dump.ts';
 import { listArchive } from '../postgres/pg-restore.ts';
 import { openSnapshot, type Snapshot } from '../postgres/snapshot.ts';
@@ -157,16 +157,20 @@ function demandSameTables(found: ReadonlySet<number>, expected: ReadonlySet<numb
 async function* checked(source: ByteStream, check: (copy: ByteStream) => Promise<void>): ByteStream {
   const [copy, body] = fanOut(source, 2);
   if (copy === undefined || body === undefined) throw new TypeError('two branches were asked for');
-  const checking = check(copy);
+  const checking = checkBranch(copy, check);
   // Thrown below, in its turn.
   checking.catch(() => {});
-  void checking.finally(async () => await copy[Symbol.asyncDispose]()).catch(() => {});
   try {
     yield* body;
     await checking;
   } finally {
     await body[Symbol.asyncDispose]();
   }
+}
+
+async function checkBranch(branch: Branch, check: (copy: ByteStream) => Promise<void>): Promise<void> {
+  await using copy = branch;
+  await check(copy);
 }
 
 interface UnitToStore {
@@ -195,16 +199,17 @@ async function storeUnit(
     unit,
     encoding: server.encoding,
     extraFloatDigits: request.dump.filters.extraFloatDigits,
+    lockTimeout: streamLockTimeout(request.dump),
   };
-  let rows = (): readonly (number | null)[] => [];
+  const started: CopyOutProcess[] = [];
   const start = (signal: AbortSignal): ObjectSource => {
     const process = startCopyOut(copy, { signal });
-    rows = () => process.rows();
+    started.push(process);
     return process;
   };
   const object = { name, role: 'data', writer: 'psql', expectedSizeBytes: unit.sizeBytes, start } as const;
   const stored = await storeObject(object, run, signal);
-  const counts = rows();
+  const counts = started[0]?.rows() ?? [];
   for (const [part, { table }] of unit.parts.entries()) {
     const parts = tables.get(table) ?? [];
     tables.set(table, [...parts, { object: name, rows: counts[part] ?? null }]);

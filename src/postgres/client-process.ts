@@ -34,15 +34,20 @@ export interface ClientProcessOptions {
   readonly signal?: AbortSignal | undefined;
   /** Between SIGTERM and SIGKILL. */
   readonly graceMs?: number | undefined;
+  /** Sends SIGINT a moment before SIGTERM: at that, psql has the server cancel its query. */
+  readonly interruptFirst?: boolean | undefined;
 }
 
 const defaultGraceMs = 5_000;
 /** A process that the child left behind may hold stderr open for ever. */
 const stderrAfterExitMs = 500;
+/** Enough to connect to the server once more and ask; a child that cannot write its output only ends by the next signal. */
+const interruptMs = 1_000;
 
 interface ClientTraits {
   readonly secrets: readonly string[];
   readonly graceMs: number;
+  readonly interruptFirst: boolean;
   readonly hasOwnStdout: boolean;
 }
 
@@ -59,7 +64,9 @@ export class ClientProcess {
   readonly exited: Promise<ClientExit>;
   readonly #child: ChildProcess;
   readonly #graceMs: number;
+  readonly #interruptFirst: boolean;
   #exit: ClientExit | undefined;
+  #ending: Promise<void> | undefined;
 
   constructor(tool: ClientTool, child: ChildProcess, traits: ClientTraits) {
     const { stdin, stderr } = child;
@@ -70,6 +77,7 @@ export class ClientProcess {
     this.tool = tool;
     this.#child = child;
     this.#graceMs = traits.graceMs;
+    this.#interruptFirst = traits.interruptFirst;
     this.stdin = stdin;
     this.stdout = stdout;
     this.stderr = new ClientStderr(stderr, traits.secrets);
@@ -88,13 +96,32 @@ export class ClientProcess {
    */
   async terminate(): Promise<void> {
     if (this.#exit === undefined) {
-      this.#child.kill('SIGTERM');
-      const kill = setTimeout(() => this.#child.kill('SIGKILL'), this.#graceMs);
-      await this.exited;
-      clearTimeout(kill);
+      this.#ending ??= this.#end();
+      await this.#ending;
     }
     this.stdin.destroy();
     this.stdout.destroy();
+  }
+
+  async #end(): Promise<void> {
+    const steps = [
+      ...(this.#interruptFirst ? [{ signal: 'SIGINT', waitMs: interruptMs } as const] : []),
+      { signal: 'SIGTERM', waitMs: this.#graceMs } as const,
+    ];
+    for (const { signal, waitMs } of steps) {
+      this.#child.kill(signal);
+      if (await this.#exitsWithin(waitMs)) return;
+    }
+    this.#child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  async #exitsWithin(waitMs: number): Promise<boolean> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, waitMs);
+    await Promise.race([this.exited, late]);
+    clearTimeout(timer);
+    return this.hasExited;
   }
 
   async #waitForExit(): Promise<ClientExit> {
@@ -117,6 +144,7 @@ export function startClientProcess(tool: ClientTool, options: ClientProcessOptio
   const client = new ClientProcess(tool, spawnClient(tool, options, { access, file }), {
     secrets: connection === undefined ? [] : secretTexts(connection),
     graceMs: options.graceMs ?? defaultGraceMs,
+    interruptFirst: options.interruptFirst ?? false,
     hasOwnStdout: options.stdoutTo !== undefined,
   });
   const terminate = () => void client.terminate();

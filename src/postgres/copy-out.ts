@@ -4,7 +4,7 @@ import type { CompletionCheck } from './dump-completion.ts';
 import { dataScriptLastLine, dataScriptPreamble, dataScriptRowsMark, tableInScript } from './data-script.ts';
 import { startDump, type DumpProcess, type StartDumpOptions } from './dump-process.ts';
 import { psqlArgs } from './psql.ts';
-import { quoteIdentifierInAscii } from './quote.ts';
+import { quoteIdentifierInAscii, quoteLiteral } from './quote.ts';
 import type { StreamUnit, TablePart } from './stream-plan.ts';
 
 export interface CopyOutRun {
@@ -17,6 +17,8 @@ export interface CopyOutRun {
   readonly encoding: string;
   /** As pg_dump's `--extra-float-digits`. */
   readonly extraFloatDigits?: number | undefined;
+  /** For the locks of its tables, as `lock_timeout` takes it. */
+  readonly lockTimeout: string;
 }
 
 export interface CopyOutProcess extends DumpProcess {
@@ -31,7 +33,10 @@ export interface CopyOutProcess extends DumpProcess {
 export function startCopyOut(run: CopyOutRun, options: StartDumpOptions = {}): CopyOutProcess {
   const { tool, connection, unit } = run;
   const check = new DataScriptCheck();
-  const dump = startDump({ tool, args: psqlArgs, connection, input: copyOutSql(run), check }, options);
+  const dump = startDump(
+    { tool, args: psqlArgs, connection, input: copyOutSql(run), check, interruptFirst: true },
+    options,
+  );
   return {
     output: dump.output,
     get warnings() {
@@ -43,19 +48,22 @@ export function startCopyOut(run: CopyOutRun, options: StartDumpOptions = {}): C
 }
 
 /** What a role or a database may have set otherwise, as pg_dump sets it; `transaction_timeout` is new in 17. */
-function sessionSettings(extraFloatDigits: number): readonly (readonly [string, string])[] {
+function sessionSettings({ extraFloatDigits, lockTimeout }: CopyOutRun): readonly (readonly [string, string])[] {
   return [
     ['search_path', ''],
     ['DateStyle', 'ISO'],
     ['IntervalStyle', 'postgres'],
     ['bytea_output', 'hex'],
-    ['extra_float_digits', String(extraFloatDigits)],
+    ['extra_float_digits', String(extraFloatDigits ?? defaultExtraFloatDigits)],
     ['synchronize_seqscans', 'off'],
     ['row_security', 'off'],
     ['statement_timeout', '0'],
-    ['lock_timeout', '0'],
+    ['lock_timeout', lockTimeout],
     ['idle_in_transaction_session_timeout', '0'],
     ['transaction_timeout', '0'],
+    // A range of blocks is read by itself, and the count of rows is then that of the range.
+    ['enable_tidscan', 'on'],
+    ['enable_seqscan', 'off'],
     // One process for one stream, and its count of rows is then the whole one.
     ['max_parallel_workers_per_gather', '0'],
   ];
@@ -64,9 +72,10 @@ function sessionSettings(extraFloatDigits: number): readonly (readonly [string, 
 const defaultExtraFloatDigits = 3;
 
 /** What psql is given: settings, the snapshot, and for each part what the script needs around its rows. */
-export function copyOutSql({ unit, snapshotId, encoding, extraFloatDigits }: CopyOutRun): string {
-  const settings = sessionSettings(extraFloatDigits ?? defaultExtraFloatDigits)
-    .map(([name, value]) => `('${name}', '${value}')`)
+export function copyOutSql(run: CopyOutRun): string {
+  const { unit, snapshotId, encoding } = run;
+  const settings = sessionSettings(run)
+    .map(([name, value]) => `(${quoteLiteral(name)}, ${quoteLiteral(value)})`)
     .join(', ');
   const names = [...new Set(unit.parts.map((part) => `ONLY ${tableInScript(part.table)}`))];
   return [
@@ -75,8 +84,7 @@ export function copyOutSql({ unit, snapshotId, encoding, extraFloatDigits }: Cop
     `SET client_encoding = '${encoding}';`,
     'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;',
     `SET TRANSACTION SNAPSHOT '${snapshotId}';`,
-    // Who waits for a lock behind our own would wait for ever: the snapshot's session holds it until we are done.
-    `LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE NOWAIT;`,
+    `LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE;`,
     print(dataScriptPreamble(encoding)),
     ...unit.parts.flatMap(copyPart),
     `SELECT '${dataScriptRowsMark} ' || ${unit.parts.map((_, index) => `:'rows_${index}'`).join(` || ' ' || `)};`,

@@ -123,15 +123,17 @@ export interface SectionChoice {
 }
 
 /**
- * Its table locks may stand behind somebody who waits for those of the snapshot's session, who waits for us: that must
- * end.
+ * How long one of several streams may wait for its table locks: somebody may stand in front of it who waits for those of
+ * the snapshot's session, which waits for the stream. That must end; but who gives up soon must not end the backup.
  */
-const sectionLockTimeout = '60s';
+export function streamLockTimeout({ lockWaitTimeout }: DumpRequest): string {
+  return lockWaitTimeout ?? '60s';
+}
 
 /** The same dump, but only these sections of it, as a snapshot sees them. */
 export function planSections(request: DumpRequest, choice: SectionChoice): DumpPlan {
   const { tablesWithoutRows = [] } = choice;
-  const plan = planPgDump({ ...request, lockWaitTimeout: request.lockWaitTimeout ?? sectionLockTimeout });
+  const plan = planPgDump({ ...request, lockWaitTimeout: streamLockTimeout(request) });
   const args = [
     ...plan.args,
     `--snapshot=${choice.snapshotId}`,

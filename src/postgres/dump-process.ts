@@ -21,6 +21,8 @@ export interface DumpProgram {
   readonly input?: string | undefined;
   /** Tells whether what it wrote is whole. */
   readonly check: CompletionCheck;
+  /** It cancels its query at SIGINT, and not at SIGTERM. */
+  readonly interruptFirst?: boolean;
 }
 
 /** A running program that dumps. Dispose ends it if it still runs. */
@@ -39,13 +41,13 @@ export interface DumpProcess extends AsyncDisposable {
  * when it does not; `output` throws when it is gone.
  */
 export function startDump(program: DumpProgram, options: StartDumpOptions = {}): DumpProcess {
-  const { tool, args, connection, input, check } = program;
+  const { tool, args, connection, input, check, interruptFirst } = program;
   const { signal } = options;
   using opened = new DisposableStack();
   const pipe = opened.use(openDataPipe());
   const stdout = { stdoutTo: pipe?.writeEnd, isOutputLarge: true };
   const withStdin = input !== undefined;
-  const client = startClientProcess(tool, { args, connection, withStdin, ...stdout, ...options });
+  const client = startClientProcess(tool, { args, connection, withStdin, interruptFirst, ...stdout, ...options });
   if (withStdin) client.stdin.end(input);
   pipe?.closeWriteEnd();
   opened.move();

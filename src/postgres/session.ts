@@ -1,4 +1,5 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
+import { cancelQuery } from './cancel-query.ts';
 import { describeConnection, type Connection } from './connection.ts';
 import { connectClient, type ConnectedClient } from './session-client.ts';
 import { isAboutEncryption, isAboutReachability, toConnectFailure } from './session-failure.ts';
@@ -106,8 +107,10 @@ class PgSession implements Session {
   readonly lost: Promise<BackupError>;
   readonly #connected: ConnectedClient;
   readonly #signal: AbortSignal | undefined;
-  readonly #onAbort = () => this.#connected.socket.destroy();
+  readonly #onAbort = () => this.#end();
   #isEnding = false;
+  #queries = 0;
+  #cancelling: Promise<void> | undefined;
 
   constructor(connection: Connection, connected: ConnectedClient, signal: AbortSignal | undefined) {
     this.connection = connection;
@@ -136,6 +139,7 @@ class PgSession implements Session {
 
   async query<Result extends Row = Row>(sql: string, values?: readonly unknown[]): Promise<readonly Result[]> {
     this.#signal?.throwIfAborted();
+    this.#queries += 1;
     try {
       const { client } = this.#connected;
       const result =
@@ -145,6 +149,8 @@ class PgSession implements Session {
       this.#signal?.throwIfAborted();
       const message = `query failed on ${describeConnection(this.connection)}: ${describeError(error)}`;
       throw new BackupError('postgres', message, { cause: error });
+    } finally {
+      this.#queries -= 1;
     }
   }
 
@@ -155,6 +161,15 @@ class PgSession implements Session {
     await client.end().catch(() => {});
     clearTimeout(timer);
     this.#signal?.removeEventListener('abort', this.#onAbort);
+    await this.#cancelling;
+  }
+
+  /** At whatever point the session is. */
+  #end(): void {
+    const { client, socket } = this.#connected;
+    const [server] = this.connection.servers;
+    if (this.#queries > 0) this.#cancelling = cancelQuery(client, server);
+    socket.destroy();
   }
 
   async #watch(): Promise<BackupError> {

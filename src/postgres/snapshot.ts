@@ -1,4 +1,5 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
+import { errorCode } from '../core/error-code.ts';
 import type { Connection } from './connection.ts';
 import { quoteIdentifier } from './quote.ts';
 import { openSession, type OpenSessionOptions, type Row, type Session } from './session.ts';
@@ -61,8 +62,29 @@ async function exportSnapshot(session: Session): Promise<Omit<Snapshot, typeof S
         const names = tables.slice(start, start + tablesPerLock).map(({ schema, name }) => {
           return `ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
         });
-        await session.query(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`);
+        await lock(session, names);
       }
     },
   };
 }
+
+async function lock(session: Session, names: readonly string[]): Promise<void> {
+  try {
+    await session.query(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`);
+  } catch (error) {
+    const cause = error instanceof BackupError ? error.cause : error;
+    const hint = lockHints[errorCode(cause)];
+    if (hint === undefined) throw error;
+    throw new BackupError('postgres', `cannot lock the tables: ${describeError(cause)}`, { hint, cause });
+  }
+}
+
+const runAgain = 'Run the backup again.';
+
+/** By SQLSTATE (manual, appendix A). */
+const lockHints: Readonly<Record<string, string>> = {
+  // A table, or its schema, was dropped or renamed.
+  '42P01': runAgain,
+  '3F000': runAgain,
+  '55P03': 'Try again when no schema change is running, or raise the lock wait timeout.',
+};

@@ -20,6 +20,19 @@ const hints: readonly (readonly [RegExp, string])[] = [
     'Try again when no schema change is running, or raise the lock wait timeout.',
   ],
   [
+    /invalid snapshot identifier|could not import the requested snapshot/,
+    'Look into the log of the server: the session that held the snapshot was lost.',
+  ],
+  [
+    /too many connections|remaining connection slots/,
+    'Use fewer streams (--jobs), or raise max_connections or the limit of the role.',
+  ],
+  [
+    /conflict with recovery/,
+    'Try again, or let the standby wait for its queries (max_standby_streaming_delay, hot_standby_feedback).',
+  ],
+  [/relation ".*" does not exist[^]*Query was: LOCK TABLE/, 'Try again: a table was dropped when the dump began.'],
+  [
     /must be owner of extension|permission denied to create extension/,
     'Restore as a superuser, or leave the extension out.',
   ],

@@ -32,13 +32,13 @@ export async function hasFolders(root: string, names: readonly string[]): Promis
 }
 
 /**
- * Makes what is missing of the folders `names`, each inside the one before, the first inside `root`, and adds those it
- * made to `made`, outermost first. Another process that makes one of them at the same time is no failure.
+ * Makes what is missing of the folders `names`, each inside the one before, the first inside `root`. Somebody else who
+ * makes one of them at the same time is no failure.
  */
-export async function makeFolders(root: string, names: readonly string[], made: string[]): Promise<void> {
+export async function makeFolders(root: string, names: readonly string[]): Promise<void> {
   for (const path of nestedPaths(root, names)) {
     const kind = await kindOf(path);
-    if (kind === 'missing' && (await makeFolder(path))) made.push(path);
+    if (kind === 'missing') await makeFolder(path);
     if (kind === 'file' || kind === 'other') {
       throw new Error(`"${path}" is in the way: it is not a folder, and links inside a store are not followed`);
     }
@@ -80,7 +80,7 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 /** Removes those of the folders that are empty, innermost first. */
-export async function removeEmptyFolders(folders: readonly string[]): Promise<void> {
+async function removeEmptyFolders(folders: readonly string[]): Promise<void> {
   for (const folder of folders.toReversed()) {
     try {
       await rmdir(folder);
@@ -90,9 +90,14 @@ export async function removeEmptyFolders(folders: readonly string[]): Promise<vo
   }
 }
 
-/** Removes the folders on the way to `key` that are empty. */
+/** Removes the folders on the way to `key` that are empty; does not follow a link on that way. */
 export async function removeFoldersOf(root: string, key: string): Promise<void> {
-  await removeEmptyFolders(nestedPaths(root, key.split('/').slice(0, -1)));
+  const folders: string[] = [];
+  for (const path of nestedPaths(root, key.split('/').slice(0, -1))) {
+    if ((await kindOf(path)) !== 'folder') break;
+    folders.push(path);
+  }
+  await removeEmptyFolders(folders);
 }
 
 /** Makes the finished file at `partial` visible as `path`, in place of what was there, and durable. */

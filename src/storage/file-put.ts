@@ -1,5 +1,5 @@
 import { constants, type BigIntStats } from 'node:fs';
-import { open, rm, type FileHandle } from 'node:fs/promises';
+import { open, rm, rmdir, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
@@ -12,7 +12,7 @@ import {
   partialPath,
   publishNew,
   publishReplacing,
-  removeEmptyFolders,
+  removeFoldersOf,
 } from './file-commit.ts';
 import { toFileError } from './file-errors.ts';
 import { FileWriter } from './file-writer.ts';
@@ -28,15 +28,17 @@ export interface FilePut {
 
 /**
  * Writes `body` to the file of `key` below `root`: temporary file, flush, rename or link, flush of the folder. Whatever
- * fails, the temporary file and the folders made on the way are removed again.
+ * fails, the temporary file and the folders on the way that are empty are removed again, and `root` if it was made here.
  */
 export async function putFile(put: FilePut): Promise<BigIntStats> {
-  const madeFolders: string[] = [];
+  const madeRoot = await translated(put, async () => await makeRoot(put));
   try {
-    const partial = await translated(put, async () => await createPartial(put, madeFolders));
+    const partial = await translated(put, async () => await createPartial(put));
     return await fillAndPublish(put, partial);
   } catch (error) {
-    await removeEmptyFolders(madeFolders);
+    // Of several puts at once, the last one to fail finds folders empty that another one has made.
+    await removeFoldersOf(put.root, put.key).catch(() => {});
+    if (madeRoot) await rmdir(put.root).catch(() => {});
     throw error;
   }
 }
@@ -46,16 +48,16 @@ interface Partial {
   readonly handle: FileHandle;
 }
 
-async function createPartial(put: FilePut, madeFolders: string[]): Promise<Partial> {
+async function createPartial(put: FilePut): Promise<Partial> {
   const target = join(put.root, put.key);
   if (put.createOnly && (await kindOf(target)) !== 'missing') throw alreadyThere(put);
   // Somebody who deletes the last object of a folder removes the folder, possibly just before we use it.
   for (let attempt = 1; ; attempt++) {
-    await makeRoot(put, madeFolders);
-    await makeFolders(put.root, put.key.split('/').slice(0, -1), madeFolders);
+    await makeRoot(put);
     const path = partialPath(target);
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     try {
+      await makeFolders(put.root, put.key.split('/').slice(0, -1));
       return { path, handle: await open(path, flags, 0o600) };
     } catch (error) {
       if (errorCode(error) !== 'ENOENT' || attempt === 5) throw error;
@@ -63,10 +65,12 @@ async function createPartial(put: FilePut, madeFolders: string[]): Promise<Parti
   }
 }
 
-async function makeRoot(put: FilePut, madeFolders: string[]): Promise<void> {
+/** `false`: it was there already. */
+async function makeRoot(put: FilePut): Promise<boolean> {
   try {
-    if (await makeFolder(put.root)) madeFolders.push(put.root);
-    else await assertRoot(put.root);
+    if (await makeFolder(put.root)) return true;
+    await assertRoot(put.root);
+    return false;
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error;
     throw new BackupError('notFound', `cannot ${put.action}: the folder "${dirname(put.root)}" does not exist`, {

@@ -4,6 +4,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { formatContents } from '../../src/catalog/contents.ts';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { formatContents } from '../../src/catalog/contents.ts';
 import { type FileFormat, detectFormat } from '../../src/crypto/detect-format.ts';
 
 const vectors = new URL('../vectors/', import.meta.url);

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assert as assertProperty, integer, nat, property } from 'fast-check';
-import { planPartSize, s3PartLimits, smallestPartBytes, type PartLimits } from '../../src/storage/part-size.ts';
+import {
+  planPartSize,
+  s3PartLimits,
+  shareMemory,
+  smallestPartBytes,
+  type PartLimits,
+} from '../../src/storage/part-size.ts';
 
 const mebibyte = 1024 ** 2;
 const gibibyte = 1024 ** 3;
@@ -70,6 +76,23 @@ describe('planPartSize', () => {
       assert.equal(size % mebibyte, 0);
       assert.ok(size >= smallestPartBytes && size <= s3PartLimits.maxPartBytes);
       assert.ok(planPartSize(part + 1, s3PartLimits, expected) >= size);
+    });
+    assertProperty(inputs);
+  });
+});
+
+describe('shareMemory', () => {
+  it('gives all of it to one put, and equal shares to several', () => {
+    assert.equal(shareMemory(128 * mebibyte), 128 * mebibyte);
+    assert.equal(shareMemory(128 * mebibyte, 1), 128 * mebibyte);
+    assert.equal(shareMemory(128 * mebibyte, 4), 32 * mebibyte);
+  });
+
+  it('leaves every put one part, and is never more than there is where all have one', () => {
+    const inputs = property(nat({ max: 2 ** 33 }), integer({ min: 1, max: 64 }), (memoryBytes, puts) => {
+      const share = shareMemory(memoryBytes, puts);
+      assert.ok(share >= smallestPartBytes);
+      assert.ok(share === smallestPartBytes || share * puts <= memoryBytes);
     });
     assertProperty(inputs);
   });
