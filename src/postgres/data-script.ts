@@ -27,8 +27,11 @@ export function tableInScript({ schema, name }: TableName): string {
   return `${quoteIdentifierInAscii(schema)}.${quoteIdentifierInAscii(name)}`;
 }
 
-/** Lines that may stand outside of rows; no others. */
-const identifier = String.raw`(?:U&)?"(?:[^"]|"")+"`;
+/**
+ * Lines that may stand outside of rows; no others. All in ASCII: in some client encodings the byte after another one is
+ * a part of the same character, so that psql would not see a quote there.
+ */
+const identifier = String.raw`(?:U&)?"(?:[\x20-\x21\x23-\x7e]|"")+"`;
 const copyLine = new RegExp(
   `^COPY (${identifier}\\.${identifier}) \\(${identifier}(?:, ${identifier})*\\) FROM stdin;$`,
 );
