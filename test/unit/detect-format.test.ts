@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { formatContents } from '../../src/catalog/contents.ts';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { formatContents } from '../../src/catalog/contents.ts';
 import { type FileFormat, detectFormat } from '../../src/crypto/detect-format.ts';

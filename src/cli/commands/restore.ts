@@ -126,7 +126,6 @@ async function restoreToTarget(archive: Archive, manifest: Manifest | null, invo
   const { restoreToDatabase } = await import('../../backup/restore-to-database.ts');
   using progress = new DisposableStack();
   let phase = 'restoring';
-  const what = () => phase;
   const expectedBytes = manifest?.objects.reduce((sum, object) => sum + object.plainBytes, 0);
   const report = await restoreToDatabase(
     archive,
