@@ -79,7 +79,8 @@ async function restorePhases(run: ParallelRun): Promise<void> {
 /** Definitions and rows of several streams. Returns the archive that has the rest. */
 async function restoreStreamRows(streams: StoredStreams, run: ParallelRun): Promise<Uint8Array> {
   const { target, server, context, jobs } = run;
-  const request = { options: target.options, serverMajor: server.major, isTransaction: true };
+  const isFrozen = target.isFast === true;
+  const request = { options: target.options, serverMajor: server.major, isTransaction: true, isFrozen };
   const psql = await findPsql(target, server, context);
   target.onPhase?.('definitions');
   await runOne({ run, psql, what: 'definitions' }, context.signal, (signal) =>

@@ -12,6 +12,8 @@ export interface DatabaseTarget {
   readonly mode: TargetMode;
   /** How many sessions restore side by side; decided by size and cores where that can do no harm. */
   readonly jobs?: number | undefined;
+  /** Load rows frozen, which only several sessions do, and only into a database that has not got its name yet. */
+  readonly isFast?: boolean | undefined;
   readonly options: RestoreRequest;
   /** Take out everything the database has, in the same transaction; otherwise it must be empty. */
   readonly clean: boolean;

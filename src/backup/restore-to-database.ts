@@ -43,11 +43,23 @@ export async function restoreToDatabase(
 ): Promise<DatabaseRestoreReport> {
   warnAll(context, target.connection.warnings);
   const jobs = chooseJobs(archive, target, context);
+  if (target.isFast === true) demandFresh(target, jobs);
   const plan = { connection: target.connection, mode: target.mode, source: archive.source, isStaged: jobs > 1 };
   const { result, formerName } = await inTarget(plan, context, async (connection) => {
     return await restoreInto(archive, { ...target, connection, jobs }, context);
   });
   return { target: describeConnection(target.connection), plainBytes: result, jobs, formerName };
+}
+
+/** Other sessions would see the rows before their transaction is committed, and a crash could leave some of them. */
+function demandFresh({ mode }: DatabaseTarget, jobs: number): void {
+  if (mode === 'existing') {
+    throw new BackupError('usage', '--fast is for a database that the restore makes', {
+      hint: 'Say --create-db or --swap as well.',
+    });
+  }
+  if (jobs > 1) return;
+  throw new BackupError('usage', '--fast is for several jobs', { hint: 'Say --jobs as well.' });
 }
 
 /** From this size on, several jobs are worth it. */
