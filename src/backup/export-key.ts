@@ -4,9 +4,10 @@ import { findActiveKey } from '../keys/keyring.ts';
 import { drawQrCode } from '../keys/qr-code.ts';
 import { readKeyring } from '../keys/read-key-encryption-key.ts';
 import { formatKeySheet, formatPrivateKeySheet, toKeyText } from '../keys/recovery-sheet.ts';
-import { isSecret, parseKeyReference } from '../keys/secret-reference.ts';
+import { isSecret } from '../keys/secret-reference.ts';
 import { writeNewFiles } from '../keys/write-new-files.ts';
 import { audited } from './audited.ts';
+import { parseAudited } from './parse-audited.ts';
 import { readContentOf } from './read-secrets.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
@@ -36,7 +37,7 @@ export interface ExportedKey {
  * (a key that stays in its service), `config`, `key`, `conflict` (a file is there already).
  */
 export async function exportKey(request: KeyExport, context: UseCaseContext): Promise<ExportedKey> {
-  refuseKeyOfService(request.reference);
+  await refuseKeyOfService(request.reference, context);
   return await audited({ action: 'export', context }, async (subject) => {
     subject.key = { source: request.reference, purpose: 'export' };
     using sheet = await readers[request.method](request.reference, context);
@@ -45,8 +46,8 @@ export async function exportKey(request: KeyExport, context: UseCaseContext): Pr
   });
 }
 
-function refuseKeyOfService(text: string): void {
-  const reference = parseKeyReference(text);
+async function refuseKeyOfService(text: string, context: UseCaseContext): Promise<void> {
+  const reference = await parseAudited({ reference: text, purpose: 'export', context });
   if (isSecret(reference)) return;
   throw new BackupError('usage', `key ${text} never leaves its service, so it cannot be exported`, {
     hint: 'Wrap backups with an offline recovery key as well, and export that one.',

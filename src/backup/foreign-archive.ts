@@ -52,9 +52,9 @@ async function openLayers(file: ByteStream, opening: Opening): Promise<OpenArchi
   for (let layer = 0; layer < maxLayers; layer += 1) {
     const { head, stream } = await peekStream(current, headBytes);
     const format = detectFormat(head);
-    const innermost = innermostFormats[format];
-    if (innermost !== undefined) {
-      return { format: innermost, body: nameDamage(`"${opening.path}"`, holdLastChunk()(stream)) };
+    if (isInnermost(format)) {
+      const body = nameDamage(`"${opening.path}"`, holdLastChunk()(stream));
+      return { format: innermostFormats[format], body };
     }
     current = await openLayer(format, stream, opening);
   }
@@ -62,13 +62,19 @@ async function openLayers(file: ByteStream, opening: Opening): Promise<OpenArchi
 }
 
 /** What lies in the middle; the contents of a backup are text, and nothing that could be restored. */
-const innermostFormats: Partial<Readonly<Record<FileFormat, OpenArchive['format']>>> = {
-  'pg-custom': 'custom',
-  'pg-plain-sql': 'plain',
-  'backup-contents': 'plain',
-};
+const innermostFormats = { 'pg-custom': 'custom', 'pg-plain-sql': 'plain', 'backup-contents': 'plain' } as const;
 
-async function openLayer(format: FileFormat, stream: ByteStream, opening: Opening): Promise<ByteStream> {
+type Innermost = keyof typeof innermostFormats;
+
+function isInnermost(format: FileFormat): format is Innermost {
+  return format in innermostFormats;
+}
+
+async function openLayer(
+  format: Exclude<FileFormat, Innermost>,
+  stream: ByteStream,
+  opening: Opening,
+): Promise<ByteStream> {
   const { path, request, context } = opening;
   switch (format) {
     case 'zstd':
@@ -83,7 +89,7 @@ async function openLayer(format: FileFormat, stream: ByteStream, opening: Openin
       return await openAesContainer(stream, opening);
     case 'openssl-salted':
       return await openOpenSsl(stream, opening);
-    default:
+    case 'unknown':
       throw new BackupError('integrity', `"${path}" holds no dump that can be recognised`, {
         hint: 'Check the file, and that the key or passphrase is the right one.',
       });

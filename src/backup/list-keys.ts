@@ -1,6 +1,5 @@
 import type { KeyVersion } from '../keys/key-admin.ts';
 import { openKeyAdmin } from '../keys/open-key-admin.ts';
-import { parseKeyReference } from '../keys/secret-reference.ts';
 import { audited } from './audited.ts';
 import { ageInDays, judgeAge, type KeyAge, type RotationPolicy } from './key-age.ts';
 import {
@@ -14,6 +13,7 @@ import {
   type OpenableBackup,
   type ProvidedKey,
 } from './key-uses.ts';
+import { parseAudited } from './parse-audited.ts';
 import { readPublicContentOf } from './read-secrets.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -70,7 +70,7 @@ async function flatMap<Item, Result>(
 }
 
 async function readVersions(text: string, context: UseCaseContext): Promise<readonly KnownKey[]> {
-  const reference = parseKeyReference(text);
+  const reference = await parseAudited({ reference: text, purpose: 'list', context });
   const provider = providerOf(reference);
   using admin = await openKeyAdmin(reference, context);
   const versions = await audited({ action: 'key-access', context }, async (subject) => {

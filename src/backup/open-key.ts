@@ -5,8 +5,9 @@ import type { WrappedKey } from '../core/wrapped-key.ts';
 import { createRawKey } from '../crypto/raw-key.ts';
 import { findActiveKey, findKey, selectKey } from '../keys/keyring.ts';
 import { readKeyring, type KeyringRead } from '../keys/read-key-encryption-key.ts';
-import { isSecret, parseKeyReference, withVersion, type SecretReference } from '../keys/secret-reference.ts';
+import { isSecret, withVersion, type SecretReference } from '../keys/secret-reference.ts';
 import { audited } from './audited.ts';
+import { parseAudited } from './parse-audited.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
 type RawWrappedKey = Extract<WrappedKey, { provider: 'key' }>;
@@ -16,7 +17,7 @@ type RawWrappedKey = Extract<WrappedKey, { provider: 'key' }>;
  * Errors: `config`.
  */
 export async function openKey(text: string, context: UseCaseContext): Promise<KeyWrapper> {
-  const reference = parseKeyReference(text);
+  const reference = await parseAudited({ reference: text, purpose: 'open', context });
   if (isSecret(reference)) return recordUses(createSecretKey(reference, context), context);
   const { openKeyWrapper } = await import('../keys/open-key-wrapper.ts');
   return recordUses(await openKeyWrapper(reference, context), context);

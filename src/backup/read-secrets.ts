@@ -1,6 +1,6 @@
 import type { Secret } from '../core/secret.ts';
 import type { KeyWrapper } from '../core/key-wrapper.ts';
-import { parseSecretReference } from '../keys/secret-reference.ts';
+import { parseSecretReference, redactReference } from '../keys/secret-reference.ts';
 import { readSecret, type SecretRead } from '../keys/read-secret.ts';
 import { readPassphrase } from '../keys/read-passphrase.ts';
 import { audited } from './audited.ts';
@@ -71,7 +71,7 @@ export async function auditedRead(
   read: () => Promise<SecretRead & { readonly keyId?: string }>,
 ): Promise<Secret> {
   const { secret, warnings } = await audited({ action: 'key-access', context }, async (subject) => {
-    subject.key = { source: reference, purpose };
+    subject.key = { source: redactReference(reference), purpose };
     const found = await read();
     subject.key = { ...subject.key, id: found.keyId, version: found.version };
     return found;

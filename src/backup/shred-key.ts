@@ -2,7 +2,6 @@ import type { BackupName } from '../catalog/catalog.ts';
 import { BackupError } from '../core/backup-error.ts';
 import type { KeyVersion } from '../keys/key-admin.ts';
 import { openKeyAdmin } from '../keys/open-key-admin.ts';
-import { parseKeyReference } from '../keys/secret-reference.ts';
 import { audited } from './audited.ts';
 import {
   opens,
@@ -13,6 +12,7 @@ import {
   type ProvidedKey,
 } from './key-uses.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { parseAudited } from './parse-audited.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
 export interface ShredRequest {
@@ -43,7 +43,7 @@ export interface KeyLoss {
  * (it opens the last backups of a label, or a manifest cannot be read), as `KeyAdmin.destroy`, `config`, of the stores.
  */
 export async function shredKey(request: ShredRequest, context: UseCaseContext): Promise<KeyLoss> {
-  const reference = parseKeyReference(request.reference);
+  const reference = await parseAudited({ reference: request.reference, purpose: 'shred', context });
   using admin = await openKeyAdmin(reference, context);
   return await audited({ action: 'shred', context }, async (subject) => {
     subject.key = { source: request.reference, version: request.version, purpose: 'shred' };

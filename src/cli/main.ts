@@ -2,6 +2,7 @@ import { CommanderError } from 'commander';
 import { errorKinds } from '../core/backup-error.ts';
 import { toReportable } from './failure.ts';
 import { isOff } from './options.ts';
+import { hideWarnings } from './output/hide-warnings.ts';
 import { Output } from './output/output.ts';
 import { createProgram } from './program.ts';
 
@@ -10,6 +11,8 @@ import { createProgram } from './program.ts';
  * command that ran to its end makes it 0.
  */
 export async function main(argv: readonly string[]): Promise<void> {
+  // Google's library warns when it finds no metadata server; that there are no credentials then is an error of ours.
+  hideWarnings(['MetadataLookupWarning']);
   const output = new Output({ stdout: process.stdout, stderr: process.stderr });
   // Until the command line is understood; the command itself knows better.
   output.useJson(argv.includes('--json') || !isOff(process.env['LIBRELOG_BACKUP_JSON']));

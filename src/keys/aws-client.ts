@@ -26,8 +26,7 @@ export interface AwsClientConfig {
  */
 export async function toAwsClientConfig(location: string, env: Environment): Promise<AwsClientConfig> {
   assertProxies(env);
-  const caFile = env['AWS_CA_BUNDLE'] === '' ? undefined : env['AWS_CA_BUNDLE'];
-  const ca = await loadAuthorities(caFile, async (path) => await readFile(path, 'utf8'));
+  const ca = await loadAuthorities(env['AWS_CA_BUNDLE'] || undefined, async (path) => await readFile(path, 'utf8'));
   const agentOptions = { keepAlive: true, maxSockets: 50, proxyEnv: env };
   const region = /^arn:[^:]*:[^:]*:(?<region>[a-z0-9-]+):/.exec(location)?.groups?.['region'];
   return {

@@ -14,7 +14,7 @@ export async function openReadOnlyKeyAdmin(reference: SecretReference, access: S
     );
   return await Promise.resolve({
     name: reference.text,
-    list: async () => await listKeys(reference, access),
+    list: async () => await listPresentKeys(reference, access),
     generate: refuse,
     rotate: refuse,
     destroy: refuse,
@@ -22,7 +22,8 @@ export async function openReadOnlyKeyAdmin(reference: SecretReference, access: S
   });
 }
 
-async function listKeys({ text }: SecretReference, access: SecretAccess): Promise<readonly KeyVersion[]> {
+/** The key or keyring that a reference names, of a place without versions. Fails as `KeyAdmin.list`. */
+export async function listPresentKeys({ text }: SecretReference, access: SecretAccess): Promise<readonly KeyVersion[]> {
   const read = await readKeyring(text, access);
   using keyring = read.keyring;
   return keyring.keys.map(({ id, state, createdAt }) => {

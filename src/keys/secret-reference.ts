@@ -87,6 +87,19 @@ export function parseKeyReference(text: string): SecretReference | WrapperRefere
   return parseReference(text);
 }
 
+/**
+ * A reference for the audit log: as it is when it can be parsed; otherwise it may be the secret itself, and all that is
+ * left is a known scheme, if it begins with one.
+ */
+export function redactReference(text: string): string {
+  try {
+    return parseReference(text).text;
+  } catch {
+    const scheme = text.slice(0, text.indexOf(':') + 1);
+    return isScheme(scheme.slice(0, -1)) ? scheme : '(unreadable reference)';
+  }
+}
+
 /** The reference of a file, whatever its path has in it. */
 export function toFileReference(path: string): SecretReference {
   const text = `file:${path.replace(/[%@#]/g, encodeURIComponent)}`;

@@ -2,6 +2,7 @@ import { BackupError } from '../core/backup-error.ts';
 import { Secret } from '../core/secret.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
+import { listPresentKeys } from './read-only-key-admin.ts';
 import { refusePinnedKey } from './refuse-pinned-key.ts';
 import { assertDestroyable, SecretKeyAdmin, type SecretVersion, type VersionedSecret } from './secret-key-admin.ts';
 import { withVersion, type SecretReference } from './secret-reference.ts';
@@ -14,7 +15,8 @@ const defaultField = 'key';
 const defaultMaxVersions = 10;
 
 /**
- * The versions of a key in a KV 2 secret of Vault. Without a field in the reference, it is the secret's only field.
+ * The versions of a key in a KV 2 secret of Vault; in a KV 1 secret, which has none, what is there now, which can be
+ * listed (it needs `read` on MOUNT/PATH) and not changed from here: `usage`. Without a field in the reference, it is the secret's only field.
  * Needs `read` on MOUNT/data/PATH and MOUNT/metadata/PATH to list; `create` and `update` on the former to generate;
  * `update` on it to rotate, and `read` on MOUNT/config where the secret itself does not say how many versions are kept;
  * `update` on MOUNT/destroy/PATH to destroy. Errors: `config`.
@@ -22,7 +24,22 @@ const defaultMaxVersions = 10;
 export async function openVaultSecretAdmin(reference: SecretReference, access: SecretAccess): Promise<KeyAdmin> {
   refusePinnedKey(reference);
   const client = await openVaultClient(access.env);
-  return new SecretKeyAdmin(reference, new VaultVersionedSecret(reference, client, access.signal));
+  return new VaultSecretAdmin(reference, new VaultVersionedSecret(reference, client, access.signal), access);
+}
+
+class VaultSecretAdmin extends SecretKeyAdmin {
+  readonly #secret: VaultVersionedSecret;
+  readonly #readPresent: () => Promise<readonly KeyVersion[]>;
+
+  constructor(reference: SecretReference, secret: VaultVersionedSecret, access: SecretAccess) {
+    super(reference, secret);
+    this.#secret = secret;
+    this.#readPresent = async () => await listPresentKeys(reference, access);
+  }
+
+  override async list(): Promise<readonly KeyVersion[]> {
+    return (await this.#secret.keepsVersions()) ? await super.list() : await this.#readPresent();
+  }
 }
 
 /** What a secret was read from. */
@@ -48,6 +65,11 @@ class VaultVersionedSecret implements VersionedSecret {
     this.#reference = reference;
     this.#client = client;
     this.#signal = signal;
+  }
+
+  /** Whether the secret is in a KV engine of version 2. */
+  async keepsVersions(): Promise<boolean> {
+    return (await this.#askMountOnce(`list the versions of ${this.#reference.text}`)).isVersioned;
   }
 
   async listVersions(): Promise<readonly SecretVersion[]> {
@@ -171,18 +193,7 @@ class VaultVersionedSecret implements VersionedSecret {
   }
 
   async #findMount(action: string): Promise<VaultMount> {
-    const found = (this.#mount ??= this.#askMount(action));
-    try {
-      return await found;
-    } catch (error) {
-      if (this.#mount === found) this.#mount = undefined;
-      throw error;
-    }
-  }
-
-  async #askMount(action: string): Promise<VaultMount> {
-    const request = { reference: this.#reference, client: this.#client, action, signal: this.#signal };
-    const mount = await findMount(request);
+    const mount = await this.#askMountOnce(action);
     if (mount.isVersioned) return mount;
     throw new BackupError(
       'usage',
@@ -191,6 +202,17 @@ class VaultVersionedSecret implements VersionedSecret {
         hint: 'Upgrade it with `vault kv enable-versioning`, or change the key with the vault command.',
       },
     );
+  }
+
+  async #askMountOnce(action: string): Promise<VaultMount> {
+    const request = { reference: this.#reference, client: this.#client, action, signal: this.#signal };
+    const found = (this.#mount ??= findMount(request));
+    try {
+      return await found;
+    } catch (error) {
+      if (this.#mount === found) this.#mount = undefined;
+      throw error;
+    }
   }
 }
 

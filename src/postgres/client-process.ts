@@ -166,8 +166,8 @@ interface ClientFiles {
 }
 
 function spawnClient(tool: ClientTool, options: ClientProcessOptions, { access, file }: ClientFiles): ChildProcess {
-  const args = [...options.args, ...(access === null ? [] : [access.argument]), ...(file === null ? [] : [file.path])];
-  const descriptors = [...(access?.descriptors ?? []), ...(file?.descriptor == null ? [] : [file.descriptor])];
+  const args = [...options.args, ...optional(access?.argument), ...optional(file?.path)];
+  const descriptors = [...(access?.descriptors ?? []), ...optional(file?.descriptor)];
   const [program = tool.path, ...before] = options.isOutputLarge === true ? withLargeOutput(tool.path) : [tool.path];
   const child = spawn(program, [...before, ...args], {
     env: { ...clientEnvironment(process.env), ...access?.env },
@@ -177,6 +177,10 @@ function spawnClient(tool: ClientTool, options: ClientProcessOptions, { access, 
   child.on('error', () => {});
   if (options.withStdin !== true) child.stdin?.end();
   return child;
+}
+
+function optional<Value>(value: Value | null | undefined): readonly Value[] {
+  return value == null ? [] : [value];
 }
 
 /** Of GNU coreutils: sets the buffer of a program's stdout and becomes that program, with the same process id. */

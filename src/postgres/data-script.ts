@@ -27,8 +27,11 @@ export function tableInScript({ schema, name }: TableName): string {
   return `${quoteIdentifierInAscii(schema)}.${quoteIdentifierInAscii(name)}`;
 }
 
-/** Lines that may stand outside of rows; no others. */
-const identifier = String.raw`(?:U&)?"(?:[^"]|"")+"`;
+/**
+ * Lines that may stand outside of rows; no others. All in ASCII: in some client encodings the byte after another one is
+ * a part of the same character, so that psql would not see a quote there.
+ */
+const identifier = String.raw`(?:U&)?"(?:[\x20-\x21\x23-\x7e]|"")+"`;
 const copyLine = new RegExp(
   `^COPY (${identifier}\\.${identifier}) \\(${identifier}(?:, ${identifier})*\\) FROM stdin;$`,
 );
@@ -89,19 +92,26 @@ class DataScriptReader {
       return bytes;
     }
     const line = bytes.toString('latin1', 0, end);
-    const copy = copyLine.exec(line);
     if (this.#state === 'complete') throw foreign('something follows its last line');
+    if (this.#enter(line)) yield bytes.subarray(0, end + 1);
+    return bytes.subarray(end + 1);
+  }
+
+  /** Goes to the state after a line outside of rows; says whether the line is wanted. */
+  #enter(line: string): boolean {
+    const copy = copyLine.exec(line);
     if (copy !== null) {
       this.#state = 'rows';
       this.#isAtRowStart = true;
       this.#isWanted = this.#wanted === null || this.#wanted.has(copy[1] ?? '');
-    } else if (line === dataScriptLastLine) {
+      return this.#isWanted;
+    }
+    if (line === dataScriptLastLine) {
       this.#state = 'complete';
     } else if (!preambleLines.has(line) && !encodingLine.test(line) && !commentLine.test(line)) {
       throw foreign('a line of it is none that a backup writes');
     }
-    if (copy === null || this.#isWanted) yield bytes.subarray(0, end + 1);
-    return bytes.subarray(end + 1);
+    return true;
   }
 
   *#readRows(bytes: Buffer): Generator<Uint8Array, Buffer> {

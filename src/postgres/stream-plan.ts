@@ -35,9 +35,9 @@ export interface StreamPlan {
 
 const mebibyte = 1024 * 1024;
 /** A smaller table costs more as a unit than it takes; many of them share one. */
-const smallestUnitBytes = 16 * mebibyte;
+const smallestUnitBytes = 2 * mebibyte;
 /** Tables below it stay with the rest: each one named costs pg_dump a query and an argument. */
-const smallestTableBytes = mebibyte;
+const smallestTableBytes = mebibyte / 4;
 /** What fits into the arguments of a program, with room to spare. */
 const maxTables = 5_000;
 const maxTablesPerUnit = 200;

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { BlobGetPropertiesResponse, BlockBlobUploadOptions } from '@azure/storage-blob';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { isManifestKey } from '../core/manifest-name.ts';
@@ -18,6 +18,7 @@ import {
   type EncryptionAnswer,
   type VersionAnswer,
 } from './azure-object.ts';
+import { createMd5 } from './md5.ts';
 import type { Part, PartTarget, PartUpload } from './multipart.ts';
 import type { StoredObject } from './object-store.ts';
 
@@ -46,7 +47,7 @@ export interface AzurePutOptions {
  * exists already, and the id tells whether it is ours.
  *
  * Blocks of an upload that failed cannot be taken back: no request of the service discards them without making a blob.
- * They are in no list and no answer, the next put of the same key replaces them, and the service removes them after a
+ * They are in no list of objects, the next put of the same key replaces them, and the service removes them after a
  * week (REST reference, "Put Block").
  */
 export class AzurePut implements PartTarget<StoredObject> {
@@ -294,5 +295,5 @@ function isUnexplained(error: unknown): boolean {
 }
 
 function md5(bytes: Uint8Array): Buffer {
-  return createHash('md5').update(bytes).digest();
+  return createMd5().update(bytes).digest();
 }

@@ -134,7 +134,11 @@ class AzureStore implements ObjectStore {
     if (failed?.status === 'rejected') throw failed.reason;
   }
 
-  /** Nothing: blocks that were never committed cannot be discarded, and go by themselves after a week. */
+  /**
+   * Nothing: blocks that were never committed go by themselves after a week. The service would name their blobs ("List
+   * Blobs", `uncommittedblobs`), but to discard them it takes an empty blob, which may be locked or kept as a version at
+   * once, and ends an upload that is still under way.
+   */
   async *listUnfinished(prefix: string): AsyncGenerator<UnfinishedUpload> {
     assertKeyPrefix(prefix);
     yield* [];

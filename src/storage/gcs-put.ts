@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { BackupError } from '../core/backup-error.ts';
 import { isManifestKey } from '../core/manifest-name.ts';
 import type { LockRequest } from '../core/object-lock.ts';
@@ -14,6 +14,7 @@ import {
 } from './gcs-object.ts';
 import { hiddenIfDenied, putIdMetadata } from './store-calls.ts';
 import { chunkUnitBytes, ForgottenSession, GcsSession, PrematureObject } from './gcs-session.ts';
+import { createMd5, md5Of } from './md5.ts';
 import type { Part, PartTarget, PartUpload } from './multipart.ts';
 import type { StoredObject } from './object-store.ts';
 
@@ -51,7 +52,7 @@ export class GcsPut implements PartTarget<StoredObject> {
 
   async putWhole(bytes: Buffer, signal: AbortSignal): Promise<StoredObject> {
     const { calls } = this;
-    const md5 = createHash('md5').update(bytes).digest('base64');
+    const md5 = md5Of(bytes);
     const { body, contentType } = toMultipartBody(JSON.stringify({ ...this.#resource, md5Hash: md5 }), bytes);
     const url = calls.uploadUrl({ uploadType: 'multipart', ...this.#query });
     const headers = { ...calls.target.keyHeaders, 'content-type': contentType };
@@ -188,7 +189,7 @@ export class GcsPut implements PartTarget<StoredObject> {
 class GcsPartUpload implements PartUpload<StoredObject> {
   readonly #put: GcsPut;
   readonly #session: GcsSession;
-  readonly #md5 = createHash('md5');
+  readonly #md5 = createMd5();
   #sizeBytes = 0;
   #tail: Buffer = Buffer.alloc(0);
   /** Parts are handed over before their predecessors are done; this is the last one's turn. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
@@ -6,6 +5,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { assertProxies } from '../core/http-proxy.ts';
 import { readAuthorities } from './http-agent.ts';
+import { isMd5Allowed, md5Of } from './md5.ts';
 import { assertUsableEncryption } from './s3-encryption.ts';
 import type { S3Settings, StoreDeps, StoreTimings } from './store-settings.ts';
 
@@ -28,7 +28,7 @@ export async function createS3Client(settings: S3Settings, timings: StoreTimings
     requestHandler: new NodeHttpHandler({
       connectionTimeout: timings.connectTimeoutMs,
       socketTimeout: timings.idleTimeoutMs,
-      ...createAgents(env, await readAuthorities(settings.caFile)),
+      ...createAgents(env, await readAuthorities(settings.caFile ?? environmentAuthorities(env))),
     }),
     ...(settings.checksumMode === 'when-required' && {
       requestChecksumCalculation: 'WHEN_REQUIRED' as const,
@@ -59,6 +59,11 @@ function createAgents(
     httpAgent: new HttpAgent(options),
     httpsAgent: new HttpsAgent({ ...options, ...(ca !== undefined && { ca }) }),
   };
+}
+
+/** The variable of the AWS CLI, which the SDK does not know; like there, an empty one counts as none. */
+function environmentAuthorities(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  return env['AWS_CA_BUNDLE'] || undefined;
 }
 
 /** The SDK's own variables for another endpoint; read here because other defaults depend on them. */
@@ -98,13 +103,15 @@ const digestedCommands: ReadonlySet<string> = new Set([
  * stopped to send (its supplemental-docs/MD5_FALLBACK.md); the newer header goes only where it is not unknown.
  */
 function useContentMd5(client: S3Client, isOnlyDigest: boolean): void {
+  // In FIPS mode the newer header has to do.
+  if (!isOnlyDigest && !isMd5Allowed()) return;
   client.middlewareStack.add(
     (next, context) => async (args) => {
       const request = args.request as { headers?: Record<string, string>; body?: unknown };
       if (digestedCommands.has(String(context['commandName'])) && request.headers && typeof request.body === 'string') {
         const kept = Object.entries(request.headers).filter(([name]) => !isOnlyDigest || !isChecksumHeader(name));
         request.headers = Object.fromEntries(kept);
-        request.headers['content-md5'] = createHash('md5').update(request.body).digest('base64');
+        request.headers['content-md5'] = md5Of(request.body);
       }
       return await next(args);
     },

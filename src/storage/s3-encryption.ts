@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { BackupError } from '../core/backup-error.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
+import { assertMd5Allowed, md5Of } from './md5.ts';
 import type { S3EncryptionRequest } from './store-settings.ts';
 
 /** The key that the server must be given with every request that reads or writes bytes of the object, or looks at it. */
@@ -35,6 +35,7 @@ const customerKeyBytes = 32;
  */
 export function assertUsableEncryption(request: S3EncryptionRequest | undefined, endpoint: string | undefined): void {
   if (request?.method !== 'sse-c') return;
+  assertMd5Allowed();
   if (request.key.sizeBytes !== customerKeyBytes) {
     throw new BackupError('key', `the SSE-C key has ${request.key.sizeBytes} bytes instead of ${customerKeyBytes}`, {
       hint: 'Give --sse-c-key a key of 32 bytes.',
@@ -156,8 +157,4 @@ function parseKmsKey(id: string): KmsKey {
   const [, minioName] = /^arn:aws:kms:([^:]+)$/.exec(id) ?? [];
   const [, type = 'key', name = ''] = /^(?:(key|alias)\/)?(.+)$/s.exec(minioName ?? resource) ?? [];
   return { name, isAlias: type === 'alias', ...(place !== undefined && { place }) };
-}
-
-function md5Of(bytes: Uint8Array): string {
-  return createHash('md5').update(bytes).digest('base64');
 }

@@ -2,6 +2,7 @@ import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Meaning } from '../core/meaning.ts';
 import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from '../core/network-faults.ts';
 import {
+  damaged,
   full,
   meaningByName,
   meaningByStatus,
@@ -44,8 +45,9 @@ export function isTransientS3Error(error: unknown): boolean {
   if (error instanceof BackupError && error.cause === undefined) return false;
   const failure = inspect(error);
   const { name, code, status, isClockCorrected } = failure;
-  if (meaningOf(failure) === full) return false;
-  if (isClockCorrected || transientNames.has(name)) return true;
+  const meaning = meaningOf(failure);
+  if (meaning === full) return false;
+  if (meaning === damaged || isClockCorrected || transientNames.has(name)) return true;
   if (code !== undefined && isNetworkFault(code)) return true;
   return status !== undefined && isTransientStatus(status);
 }
@@ -95,7 +97,7 @@ function meaningOf(failure: Failure): Meaning {
   const said = meaningsByText.find(({ names, text }) => names.test(name) && text.test(message));
   const named = said?.meaning ?? meaningByName.get(name) ?? meaningByName.get(code ?? '');
   if (named !== undefined) return named;
-  if (isForeignAnswer(failure)) return notS3;
+  if (isForeignAnswer(failure)) return isFromS3(failure) ? damaged : notS3;
   const disconnected = code === undefined ? undefined : meaningOfCode(code, textOf(failure));
   if (disconnected !== undefined) return disconnected;
   const byStatus = status === undefined ? undefined : meaningByStatus[status];
@@ -109,7 +111,7 @@ function meaningOfCode(code: string, text: string): Meaning | undefined {
   return {
     kind: 'storage',
     reason: `the server's certificate is not trusted: ${text}`,
-    hint: 'Give the file of its certificate authority, or correct the endpoint.',
+    hint: 'Give the file of its certificate authority, by option or in AWS_CA_BUNDLE, or correct the endpoint.',
   };
 }
 
@@ -120,6 +122,11 @@ function isForeignAnswer({ code, message }: Failure): boolean {
     code === 'ERR_SSL_WRONG_VERSION_NUMBER' ||
     /Deserialization error|HTTP request to an HTTPS/.test(message)
   );
+}
+
+/** Every server of the protocol numbers its answers, and nobody else does. */
+function isFromS3({ headers }: Failure): boolean {
+  return headers['x-amz-request-id'] !== undefined;
 }
 
 /** Some servers send no message; then the name, the code and the status have to do. */

@@ -84,6 +84,12 @@ export const notS3: Meaning = {
   hint: 'Correct the endpoint: its scheme (http or https), host and port.',
 };
 
+export const damaged: Meaning = {
+  kind: 'storage',
+  reason: "the server's answer arrived damaged",
+  hint: 'Use https, which notices damage on the way, or have a look at the network.',
+};
+
 /** Codes that mean many things; only the message tells, in the words of Amazon, MinIO and Ceph. */
 export const meaningsByText: readonly { readonly names: RegExp; readonly text: RegExp; readonly meaning: Meaning }[] = [
   { names: /^InternalError$/, text: /no space left on device/, meaning: full },

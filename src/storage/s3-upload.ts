@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import {
   AbortMultipartUploadCommand,
@@ -12,6 +12,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { BackupError } from '../core/backup-error.ts';
 import type { ObjectLock } from '../core/object-lock.ts';
+import { md5Of } from './md5.ts';
 import type { Part, PartTarget, PartUpload } from './multipart.ts';
 import type { StoredObject } from './object-store.ts';
 import { describeHead, versionOf, type S3Calls } from './s3-calls.ts';
@@ -252,10 +253,6 @@ class S3PartUpload implements PartUpload<StoredObject> {
 }
 
 type Created = CreateMultipartUploadCommandOutput & { readonly UploadId: string };
-
-function md5Of(bytes: Buffer): string {
-  return createHash('md5').update(bytes).digest('base64');
-}
 
 function crc32Text(value: number): string {
   const bytes = Buffer.alloc(4);

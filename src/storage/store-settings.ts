@@ -30,7 +30,7 @@ export interface S3Settings {
   readonly forcePathStyle?: boolean;
   /** `when-required` for servers that know only the checksums of before 2025; `auto` by default. */
   readonly checksumMode?: 'auto' | 'when-required';
-  /** PEM file of certificate authorities to trust beside the usual ones. */
+  /** PEM file of certificate authorities to trust beside the usual ones; otherwise that of AWS_CA_BUNDLE. */
   readonly caFile?: string;
   readonly encryption?: S3EncryptionRequest;
   /** `STANDARD_IA`, `GLACIER_IR`, …, for objects; manifests keep the bucket's default, so that they can always be read. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { AuditEntry } from '../../src/audit/audit-event.ts';
@@ -77,6 +77,39 @@ describe('the audit log of commands', () => {
     assert.match(wrong.stderr, new RegExp(RegExp.escape(refused?.error?.message ?? '?')));
     assert.match(absent?.error?.message ?? '', /file:missing\.key/);
   });
+
+  const pasted = 'a-secret-where-its-reference-belongs';
+  const misplaced = {
+    [`create -d small --key ${pasted}`]: 'open',
+    [`create -d small --encrypt aes-256 --passphrase ${pasted}`]: 'passphrase',
+    [`create -d small ${aesKey} --database-password ${pasted}`]: 'database-password',
+    [`list --sse-c-key ${pasted}`]: 'server-side-encryption',
+    [`keys list --key ${pasted}`]: 'list',
+    [`keys verify --key ${pasted}`]: 'open',
+    [`keys rotate aes-256 --key ${pasted}`]: 'rotate',
+    [`keys shred --key ${pasted} --key-version 0123456789abcdef`]: 'shred',
+    [`keys export --key ${pasted} -o sheet`]: 'export',
+    [`keys rewrap ${aesKey} --to-key ${pasted}`]: 'open',
+    [`keys generate aes-256 --to-key ${pasted}`]: 'generate',
+    [`fields encrypt --context x --field y --key ${pasted}`]: 'fields-encrypt',
+  };
+  for (const [command, purpose] of Object.entries(misplaced)) {
+    it(`has the refusal of what is no reference, without it, in ${command.replace(pasted, '…')}`, async () => {
+      const story = teller.story();
+      mkdirSync(story.storeFolder);
+      for (const [text, source] of [
+        [pasted, '(unreadable reference)'],
+        [`secret:${pasted}`, '(unreadable reference)'],
+        [`env:${pasted}`, 'env:'],
+      ] as const) {
+        const run = await story.run(command.replace(pasted, text));
+        assertFailure(run, { code: 3, message: /^secret reference / });
+        const refused = entriesOf(story).filter(({ key }) => key?.source === source);
+        assert.partialDeepStrictEqual(refused.at(-1), { action: 'key-access', outcome: 'failure', key: { purpose } });
+        assert.doesNotMatch(readFileSync(story.auditFile, 'utf8') + run.stderr + run.stdout, new RegExp(pasted));
+      }
+    });
+  }
 
   it('has passphrases and private keys that were read', async () => {
     const story = teller.story();

@@ -155,7 +155,7 @@ describe('decrypt', () => {
     const backup = await story.create('small');
     const before = entriesBelow(story.folder);
     const run = await story.run(`decrypt ${story.objectPath(backup)} --key env:KEY --output opened.dump`, {
-      env: { KEY: '00'.repeat(32) },
+      env: { KEY: '5a'.repeat(32) },
     });
     assertFailure(run, { code: 30, message: /no key fits/ });
     assert.deepEqual(entriesBelow(story.folder), before);

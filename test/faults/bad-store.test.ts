@@ -67,6 +67,30 @@ describe('the address of a store', () => {
   });
 });
 
+describe('Google Cloud Storage without credentials', () => {
+  it('is one error of ours, without the warnings of the library that has looked for them', async () => {
+    // What answers here is no metadata server, of which the library warns; the expected failures it keeps for itself.
+    const stranger = createServer((_, response) => response.end('log in first'));
+    stranger.listen(0, '127.0.0.1');
+    await once(stranger, 'listening');
+    const env = { GCE_METADATA_HOST: `127.0.0.1:${(stranger.address() as AddressInfo).port}` };
+    const codes = {
+      'list --store gs://bucket': 22,
+      'create -d small --key gcp-sm:project/name': 30,
+    };
+    try {
+      for (const [command, code] of Object.entries(codes)) {
+        const run = await teller.story().run(command, { env });
+        assertFailure(run, { code, message: /no (Google )?credentials found/, hint: /GOOGLE_APPL/ });
+        assert.equal(run.stderr.trim().split('\n').length, 2, run.stderr);
+      }
+    } finally {
+      stranger.closeAllConnections();
+      stranger.close();
+    }
+  });
+});
+
 describe('a store that is full', () => {
   const needsRoot = isRoot ? false : 'mounting a small disk needs root; the limit of the process stands in for it';
 

@@ -70,6 +70,22 @@ describe('the command line with every kind of store', () => {
     }
   });
 
+  it('backs up in several streams into all of them at once, and several sessions bring the database back', async () => {
+    const story = teller.story();
+    const env = serverEnvironment();
+    const all = Object.values(addresses());
+    const flags = all.map((address) => `--store ${address}`).join(' ');
+    await story.succeed(`create --database sample --jobs 4 ${aesKey} ${flags}`, { env });
+    const source = await fingerprintDatabase(teller.cluster, 'sample');
+    for (const [index, store] of all.entries()) {
+      const target = `${story.target}_${index}`;
+      await story.succeed(`verify --level decrypt ${aesKey} --store ${store}`, { env });
+      const restore = `restore latest ${aesKey} --store ${store} --jobs 4`;
+      await story.succeed(`${restore} --target ${target} --create-db`, { env });
+      assertSameDatabase(await fingerprintDatabase(teller.cluster, target), source);
+    }
+  });
+
   it('leaves nothing in the others when one of them does not exist', async () => {
     const story = teller.story();
     const env = serverEnvironment();

@@ -65,6 +65,18 @@ describe('S3 over TLS with a certificate of its own', () => {
     assert.ok((await readAll(store.get('a'))).equals(bytes));
   });
 
+  it('takes the file of AWS_CA_BUNDLE, unless another is given', async () => {
+    const bundle = { env: { AWS_CA_BUNDLE: join(folder, 'cert.pem') } };
+    await using store = await openTestStore({ s3: { endpoint } }, bundle);
+    await store.put('a', streamOf('x'));
+    assert.equal((await readAll(store.get('a'))).toString(), 'x');
+
+    const env = { AWS_CA_BUNDLE: join(folder, 'none.pem') };
+    await using given = await openTestStore({ s3: { endpoint, caFile: join(folder, 'cert.pem') } }, { env });
+    assert.equal(await given.head('a'), null);
+    await assert.rejects(openTestStore({ s3: { endpoint } }, { env }), { kind: 'config', message: /no such file/ });
+  });
+
   it('goes through the proxy that the environment names, and says so when that refuses', async () => {
     const asked: string[] = [];
     let isOpen = true;
@@ -104,11 +116,11 @@ describe('S3 over TLS with a certificate of its own', () => {
   });
 
   it('refuses the server otherwise, and says why', async () => {
-    await using store = await openTestStore({ s3: { endpoint } });
+    await using store = await openTestStore({ s3: { endpoint } }, { env: { AWS_CA_BUNDLE: '' } });
     await assert.rejects(store.head('a'), {
       kind: 'storage',
       message: /certificate is not trusted/,
-      hint: /authority/,
+      hint: /AWS_CA_BUNDLE/,
     });
   });
 });

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { KeyAdmin } from '../../src/keys/key-admin.ts';
 import { openKeyAdmin } from '../../src/keys/open-key-admin.ts';
 import { openKeyWrapper } from '../../src/keys/open-key-wrapper.ts';
+import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts';
 import { readSecret, type Environment } from '../../src/keys/read-secret.ts';
 import { isSecret, parseKeyReference, parseSecretReference } from '../../src/keys/secret-reference.ts';
 import { testKeyAdmin } from '../contract/key-admin-contract.ts';
@@ -115,16 +116,21 @@ describe('a key in a Vault secret', () => {
     await assert.rejects(admin.rotate(), { kind: 'key' });
   });
 
-  it('cannot be rotated in an engine without versions', async () => {
+  it('is listed as it is in an engine without versions, where it cannot be changed', async () => {
     const plain = await mount('kv');
-    using admin = await open(`vault:${plain}/a#key`);
-    for (const call of [
-      async () => await admin.generate(),
-      async () => await admin.rotate(),
-      async () => await admin.list(),
-    ]) {
-      await assert.rejects(call(), { kind: 'usage', message: /version 1, which keeps no versions$/ });
+    const key = Buffer.alloc(32, 3);
+    await administer(['POST', `${plain}/a`], { key: key.toString('base64'), other: 'x' });
+    const text = `vault:${plain}/a#key`;
+    using admin = await open(text);
+    const { keyId, secret } = await readKeyEncryptionKey(text, { env: vaultEnvironment() });
+    secret[Symbol.dispose]();
+    assert.deepEqual(await admin.list(), [{ keyId, createdAt: null, state: 'active' }]);
+    for (const change of [async () => await admin.generate(), async () => await admin.rotate()]) {
+      await assert.rejects(change(), { kind: 'usage', message: /version 1, which keeps no versions$/, hint: /vault/ });
     }
+    assert.equal(await textOf(text), key.toString('base64'));
+    using none = await open(`vault:${plain}/none#key`);
+    await assert.rejects(none.list(), { kind: 'key', message: /there is no such secret/ });
   });
 
   it('says which right is missing', async () => {

@@ -8,6 +8,7 @@ import { waitUntil } from './wait-until.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const launcher = join(root, 'bin', 'librelog-backup.js');
+const recorder = join(root, 'test', 'tools', 'record-children.mjs');
 
 /** What a run of the built command line came to. */
 export interface CliRun {
@@ -16,6 +17,8 @@ export interface CliRun {
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
+  /** Arguments and environment of every child, as it was given them. */
+  readonly children: string;
 }
 
 export interface CliOptions {
@@ -49,11 +52,12 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
 
 export function startCli(args: readonly string[], options: CliOptions): RunningCli {
   if (!existsSync(join(root, 'dist', 'cli', 'main.js'))) throw new Error('dist is missing: run `npm run build` first');
-  const [command = '', ...rest] = [...(options.wrapper ?? []), process.execPath, launcher, ...args];
+  const program = [process.execPath, '--import', recorder, launcher];
+  const [command = '', ...rest] = [...(options.wrapper ?? []), ...program, ...args];
   const child = spawn(command, rest, {
     cwd: options.cwd,
     env: { ...options.env },
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', options.stdout ?? 'pipe', 'pipe'],
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', options.stdout ?? 'pipe', 'pipe', 'pipe'],
     detached: true,
   });
   child.stdin?.on('error', () => {}); // the program may not want it
@@ -75,14 +79,15 @@ const runTimeoutMs = 60_000;
 
 async function watch(pid: number, child: ChildProcess): Promise<CliRun> {
   const timer = setTimeout(() => killGroup(pid), runTimeoutMs);
-  const [stdout, stderr, [code, signal]] = await Promise.all([
+  const [stdout, stderr, children, [code, signal]] = await Promise.all([
     readText(child.stdout),
     readText(child.stderr),
+    readText(child.stdio[3] as Readable),
     once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>,
   ]);
   clearTimeout(timer);
   await waitUntil(() => !isGroupAlive(pid), `no process that the run (${pid}) has started is left`);
-  return { code, signal, stdout, stderr };
+  return { code, signal, stdout, stderr, children };
 }
 
 async function readText(stream: Readable | null): Promise<string> {

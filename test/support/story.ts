@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Manifest } from '../../src/catalog/manifest.ts';
@@ -56,7 +56,10 @@ export class Story {
   /** Name of a database that is not there yet. */
   readonly target: string;
   readonly env: Readonly<Record<string, string>>;
-  /** What no run may print, by the name of its file: everything private that was written and is long enough to be told. */
+  /**
+   * What no run may show - print, hand to a child, write to the store or the audit log -, by the name of its file or
+   * variable: everything private that was written or given and is long enough to be told.
+   */
   readonly #secrets: Record<string, string | Uint8Array> = {};
 
   constructor(cluster: Cluster, folder: string, target: string) {
@@ -138,12 +141,41 @@ export class Story {
   }
 
   #assertDiscreet(run: CliRun): CliRun {
+    assertNoSecretIn(run.children, this.#secrets, 'arguments or environment of a child');
     assertNoSecretIn(run.stdout, this.#secrets, 'stdout');
     assertNoSecretIn(run.stderr, this.#secrets, 'stderr');
+    for (const path of [...entriesIn(this.storeFolder), ...entriesIn(`${this.folder}.state`)]) {
+      assertNoSecretIn(path, this.#secrets, 'a name in the store or among the audit logs');
+      if (/\.jsonl?$/.test(path)) assertNoSecretIn(readIfThere(path), this.#secrets, path);
+    }
     return run;
   }
 
   #complete(options: StoryOptions): CliOptions {
+    for (const [name, value] of Object.entries(options.env ?? {})) {
+      const isReference = /^[a-z0-9-]+:/.test(value);
+      if (/(key|pass|password|secret|token)$/i.test(name) && value.length >= 16 && !isReference) {
+        this.#secrets[name] = value;
+      }
+    }
     return { cwd: this.folder, ...options, env: { ...this.env, ...options.env } };
+  }
+}
+
+/** Paths below a folder; none where there is no folder, or it may not be read. */
+function entriesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder, { recursive: true }).map((name) => join(folder, String(name)));
+  } catch {
+    return [];
+  }
+}
+
+/** Another run may have removed the file meanwhile, and a test may have made it unreadable. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
   }
 }

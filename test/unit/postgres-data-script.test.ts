@@ -62,6 +62,9 @@ const hostile: Readonly<Record<string, string>> = {
   'an end mark with a carriage return, which psql takes': good.replace('a\tb\n', 'a\tb\n\\.\r\n\\! id\n'),
   'an end mark with something behind it': good.replace('a\tb\n', '\\.x\n'),
   'an encoding with a quote': good.replace("'UTF8'", "'x'; DROP TABLE x; --'"),
+  'a name whose last byte hides a quote in another encoding': good
+    .replace("'UTF8'", "'SJIS'")
+    .replace(tableInScript(shop), String.raw`"a${'\x83'}"."\! touch x "`),
   'no last line': good.slice(0, -dataScriptLastLine.length - 1),
   'a last line cut off': good.slice(0, -1),
   'an end inside of rows': good.slice(0, good.indexOf('\tb')),

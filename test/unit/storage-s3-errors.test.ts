@@ -117,6 +117,13 @@ describe('errors of S3 servers', () => {
       message: /not an S3 server/,
       hint: /endpoint/,
     },
+    'an answer that arrives damaged': {
+      answer: { status: 500, headers: { 'x-amz-request-id': '1' }, body: '<Error><Code>InternalEr\u0004or</Co' },
+      kind: 'storage',
+      message: /arrived damaged/,
+      hint: /https/,
+      calls: 3,
+    },
     'a full disk': {
       answer: { status: 500, body: errorBody('InternalError', 'cause(no space left on device)') },
       kind: 'storage',

@@ -59,9 +59,11 @@ async function convert(action: FieldAction, options: FieldsOptions, context: Com
   const { openFieldKeyring } = await import('../../fields/field-keyring.ts');
   const { createFieldConverter } = await import('../../fields/convert-fields.ts');
   const { convertLines } = await import('../../fields/convert-lines.ts');
+  const { redactReference } = await import('../../keys/secret-reference.ts');
   context.output.refuseSharing();
   using keyring = await audited({ action: 'key-access', context }, async (subject) => {
-    subject.key = { source: [...options.key, ...(options.fernetKey ?? [])].join(' '), purpose: `fields-${action}` };
+    const sources = [...options.key, ...(options.fernetKey ?? [])].map(redactReference);
+    subject.key = { source: sources.join(' '), purpose: `fields-${action}` };
     return await openFieldKeyring({ keys: options.key, fernetKeys: options.fernetKey ?? [] }, context);
   });
   for (const warning of keyring.warnings) context.log.warn({}, warning);

@@ -35,8 +35,12 @@ async function generateAes(options: GenerateAesOptions, context: CommandContext)
     });
   }
   const { generateKey } = await import('../../backup/change-key.ts');
-  const { parseKeyReference, toFileReference } = await import('../../keys/secret-reference.ts');
-  const reference = path === undefined ? parseKeyReference(options.toKey ?? '') : toFileReference(path);
+  const { parseAudited } = await import('../../backup/parse-audited.ts');
+  const { toFileReference } = await import('../../keys/secret-reference.ts');
+  const reference =
+    path === undefined
+      ? await parseAudited({ reference: options.toKey ?? '', purpose: 'generate', context })
+      : toFileReference(path);
   const { keyId, version } = await generateKey(reference, context);
   const document =
     path === undefined ? { reference: reference.text, keyId, version: version ?? null } : { path, keyId };

@@ -24,8 +24,8 @@ function rotateAesCommand(output: Output): Command {
   return runWith<RotateAesOptions>({ command, output }, async ({ key }, context) => {
     const reference = onlyKey(key);
     const { rotateKey } = await import('../../backup/change-key.ts');
-    const { parseKeyReference } = await import('../../keys/secret-reference.ts');
-    const { keyId, version } = await rotateKey(parseKeyReference(reference), context);
+    const { parseAudited } = await import('../../backup/parse-audited.ts');
+    const { keyId, version } = await rotateKey(await parseAudited({ reference, purpose: 'rotate', context }), context);
     const name = [keyId ?? '', version === undefined || version === keyId ? '' : `version ${version}`].join(' ').trim();
     context.output.result(
       { reference, keyId, version: version ?? null },
