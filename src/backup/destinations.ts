@@ -54,7 +54,9 @@ export class Destinations {
     return new Map([...results].toSorted(([a], [b]) => this.#live.indexOf(a) - this.#live.indexOf(b)));
   }
 
+  /** Of several objects on their way to one store, each fails there. */
   #drop(store: ObjectStore, error: unknown): boolean {
+    if (!this.#live.includes(store)) return true;
     if (!this.#allowPartial || this.#live.length === 1) return false;
     this.#live = this.#live.filter((other) => other !== store);
     this.#failed.push({ store, error: toBackupError(error, 'bug', `cannot write to "${store.url}"`) });

@@ -146,7 +146,11 @@ export class Cluster implements AsyncDisposable {
    * Runs a script through psql, stopping at its first error; gives psql's standard output (unaligned, tuples only).
    * `variables` are psql's own: `:name`, `:'name'`, `:"name"` in the script.
    */
-  async runSql(database: string, sqlText: string, variables: Readonly<Record<string, string>> = {}): Promise<string> {
+  async runSql(
+    database: string,
+    sqlText: string | Buffer,
+    variables: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
     const args = ['--no-psqlrc', '--quiet', '--no-align', '--tuples-only', '--file', '-', '--set', 'ON_ERROR_STOP=1'];
     for (const [name, value] of Object.entries(variables)) args.push('--set', `${name}=${value}`);
     const env = { ...process.env, ...this.env(database), PGOPTIONS: '-c client_min_messages=warning' };
