@@ -20,6 +20,10 @@ const hints: readonly (readonly [RegExp, string])[] = [
     'Try again when no schema change is running, or raise the lock wait timeout.',
   ],
   [
+    /too many (?:clients|connections)|remaining connection slots/,
+    'Use fewer streams (--jobs), or raise max_connections or the limit of the role.',
+  ],
+  [
     /must be owner of extension|permission denied to create extension/,
     'Restore as a superuser, or leave the extension out.',
   ],
