@@ -7,6 +7,9 @@ import type { Archive } from './archive.ts';
 import type { TargetMode } from './target-database.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
+/** Schema in a database that several sessions are restoring, or were restoring when we were killed. */
+export const unfinishedMark = 'librelog_backup_restore_unfinished';
+
 export interface DatabaseTarget {
   readonly connection: Connection;
   readonly mode: TargetMode;

@@ -11,10 +11,10 @@ import { restoreArchive } from '../postgres/pg-restore.ts';
 import { restoreScript } from '../postgres/psql.ts';
 import { planPgRestore, type RestoreRequest } from '../postgres/restore-plan.ts';
 import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
-import { openSession } from '../postgres/session.ts';
-import { countUserObjects, createSchemas, describeContents } from '../postgres/target-database.ts';
+import { openSession, type Session } from '../postgres/session.ts';
+import { countUserObjects, createSchemas, describeContents, schemaExists } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
-import { findPsql, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
+import { findPsql, unfinishedMark, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
 import type { StoredStreams } from './stored-streams.ts';
 import { inTarget } from './target-database.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
@@ -165,8 +165,11 @@ async function feedPsql(body: ByteStream, { archive, target, server, context }: 
   return { warnings: committedEarly ? [...warnings, remark] : warnings };
 }
 
+/** A role may have them; the script that follows sets them itself. */
+const noTimeouts = 'SET statement_timeout = 0;\nSET lock_timeout = 0;\n';
+
 function scriptSettings(target: DatabaseTarget, { major }: ServerInfo): { serverMajor: number; prologue: string } {
-  const clean = target.clean ? cleanScript(major) : '';
+  const clean = target.clean ? noTimeouts + cleanScript(major) : '';
   // pg_restore takes what is in a chosen schema, but not the schema.
   return { serverMajor: major, prologue: clean + createSchemas(target.options.schemas ?? []) };
 }
@@ -186,11 +189,24 @@ async function checkTarget(
 ): Promise<{ server: ServerInfo; connection: Connection }> {
   await using session = await openSession(target.connection, { applicationName: productName, signal: context.signal });
   const server = await readServerInfo(session);
+  if (!target.clean) await demandEmpty(session, server);
+  return { server, connection: session.connection };
+}
+
+async function demandEmpty(session: Session, server: ServerInfo): Promise<void> {
+  if (await schemaExists(session, unfinishedMark)) {
+    throw new BackupError(
+      'conflict',
+      `database "${server.database}" is not complete: a restore into it was interrupted`,
+      {
+        hint: 'Let a restore that still runs come to its end; otherwise replace what is there with --clean.',
+      },
+    );
+  }
   const found = describeContents(await countUserObjects(session));
-  if (found !== null && !target.clean) {
+  if (found !== null) {
     throw new BackupError('conflict', `database "${server.database}" is not empty: it has ${found}`, {
       hint: 'Restore into a new database with --create-db, or replace what is there with --clean.',
     });
   }
-  return { server, connection: session.connection };
 }

@@ -69,6 +69,7 @@ export class StoredStreams {
     return await this.#schema;
   }
 
+  /** Which table is where. Fails with `integrity` unless it names all `data` objects of the manifest, and no others. */
   async contents(signal: AbortSignal): Promise<Contents> {
     this.#contents ??= this.#readContents(signal);
     return await this.#contents;
@@ -76,8 +77,14 @@ export class StoredStreams {
 
   async #readContents(signal: AbortSignal): Promise<Contents> {
     const object = this.#only('contents');
-    const bytes = await collect(this.read(object, signal), maxContentsBytes);
-    return parseContents(bytes, this.#keyOf(object));
+    const contents = parseContents(await collect(this.read(object, signal), maxContentsBytes), this.#keyOf(object));
+    const named = new Set(contents.tables.flatMap(({ parts }) => parts.map(({ object: name }) => name)));
+    const stored = new Set(this.rowObjects.flatMap(({ role, name }) => (role === 'data' ? [name] : [])));
+    const [odd] = named.symmetricDifference(stored);
+    if (odd === undefined) return contents;
+    throw new BackupError('integrity', `object "${odd}" is not where the contents of the backup say`, {
+      hint: 'Restore another backup, and find out who or what changed this one.',
+    });
   }
 
   /** What was put into one object. */
@@ -152,6 +159,8 @@ export class StoredStreams {
 
   /** All objects with rows, unless a part of the dump is chosen: then those that may have something of it. */
   async #chooseObjects(options: RestoreRequest, signal: AbortSignal): Promise<readonly ManifestObject[]> {
+    // Also where all are wanted: it vouches for their number.
+    await this.contents(signal);
     if (!planPgRestore(options).isSelective) return this.rowObjects;
     const tables = await this.#chooseTables(options, signal);
     const names = new Set(tables.flatMap(({ parts }) => parts.map(({ object }) => object)));
