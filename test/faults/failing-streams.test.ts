@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { chownSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { assertFailure, assertNoSession } from '../support/cli-assertions.ts';
 import { assertSameDatabase } from '../support/database-difference.ts';
 import { fingerprintDatabase, type DatabaseFingerprint } from '../support/database-fingerprint.ts';
 import { readProcessFile } from '../support/child-processes.ts';
+import { serverAccount } from '../support/postgres-account.ts';
 import type { CliRun, RunningCli } from '../support/run-cli.ts';
+import { isRoot, mountSmallDisk } from '../support/small-disk.ts';
 import { aesKey, openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
 import { createPlainStreamsDatabase } from '../support/streams-database.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -207,6 +211,20 @@ describe('a restore with several sessions that the server does not let finish', 
     const run = await story.run(`${restore('streams', 'create')} --no-owner`, { env });
     assertFailure(run, { code: 10, message: /too many connections for role "few"/, hint: /limit of the role/ });
     await assertUntouched('create');
+  });
+
+  it('for its disk is full', { skip: !isRoot && 'only root may mount' }, async () => {
+    const location = join(teller.cluster.folder, 'small');
+    using _disk = mountSmallDisk(location, 40 * 2 ** 20);
+    const { uid, gid } = serverAccount() ?? assert.fail('root has an account for its servers');
+    chownSync(location, uid, gid);
+    await teller.cluster.query('postgres', `CREATE TABLESPACE small LOCATION '${location}'`);
+    await makeTarget('existing');
+    await teller.cluster.query('postgres', 'ALTER DATABASE to_existing SET TABLESPACE small');
+    const run = await story.run(restore('streams', 'existing'));
+    assertFailure(run, { code: 10, message: /No space left on device/, hint: /Free some space/ });
+    await assertUntouched('existing');
+    await teller.cluster.query('postgres', 'DROP TABLESPACE small');
   });
 
   it('unless it may have enough of them, and whatever limits of time it has', async () => {
