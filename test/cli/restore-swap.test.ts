@@ -72,7 +72,8 @@ describe('restore --swap', () => {
     const name = 'ä'.repeat(31);
     await createTheirs(name);
     const { formerName } = await story.ask<{ formerName: string }>([
-      ...['restore', '--label', 'streams', '--key', 'file:aes.key', '--swap', '--target', teller.cluster.url(name)],
+      'restore',
+      ...['--label', 'streams', '--key', 'file:aes.key', '--swap', '--target', teller.cluster.url(name)],
     ]);
     assert.match(formerName, /^ä{24}_before_[0-9a-f]{6}$/);
     await assertTheirs(formerName);
@@ -99,7 +100,8 @@ describe('restore --swap', () => {
     );
     const before = await traitsOf(name);
     await story.succeed([
-      ...['restore', '--label', 'streams', '--key', 'file:aes.key', '--swap', '--target', teller.cluster.url(name)],
+      'restore',
+      ...['--label', 'streams', '--key', 'file:aes.key', '--swap', '--target', teller.cluster.url(name)],
     ]);
     assert.deepEqual(await traitsOf(name), before);
     assert.equal(await teller.cluster.runSql(name, 'SHOW work_mem'), '12MB\n');

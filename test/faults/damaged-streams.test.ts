@@ -157,8 +157,8 @@ describe('a backup by somebody who knows the public key only', () => {
     backup = await story.create('source', `--recipient ${pair.certificate} --jobs 2 --compress none`);
   });
 
-  /** Puts something else in the place of an object, and gives what puts the old one back. */
-  async function forge(role: ObjectRole, change: (bytes: Buffer) => Uint8Array): Promise<() => void> {
+  /** Puts something else in the place of an object; dispose puts the old one back. */
+  async function forge(role: ObjectRole, change: (bytes: Buffer) => Uint8Array): Promise<Disposable> {
     const object = firstOf(backup, role);
     const [path, manifestPath] = [pathOf(story, backup, object), story.manifestPath(backup)];
     const [bytes, manifest] = [readFileSync(path), readFileSync(manifestPath)];
@@ -166,25 +166,25 @@ describe('a backup by somebody who knows the public key only', () => {
     await story.succeed(`decrypt ${path} --private-key ${pair.privateKey} --output plain`);
     const content = change(readFileSync(join(story.folder, 'plain')));
     await forgeObject({ story, backup, object, certificate: pair.certificate, content });
-    return () => {
+    const undo = () => {
       writeFileSync(path, bytes);
       writeFileSync(manifestPath, manifest);
     };
+    return { [Symbol.dispose]: undo };
   }
 
   for (const [where, content] of Object.entries(hostile)) {
     it(`runs no command on the machine that restores: ${where}`, async () => {
-      const undo = await forge('data', () => content);
+      using _ = await forge('data', () => content);
       const open = `--private-key ${pair.privateKey}`;
       await assertNeverRestored(story, open, { code: 40, message: /the script of rows is damaged/ });
       assertFailure(await story.run(`verify ${open} --level decrypt`), { code: 40, message: /script of rows/ });
       assert.equal(existsSync(join(story.folder, 'ran')), false);
-      undo();
     });
   }
 
   it('runs no command on the machine that restores: in a definition', async () => {
-    const undo = await forge('schema', (bytes) => {
+    using _ = await forge('schema', (bytes) => {
       const text = bytes.toString('latin1');
       assert.ok(text.includes(placeholder));
       const command = `' AS text;\n\\! touch ran\n--`.padEnd(placeholder.length, '-');
@@ -193,11 +193,10 @@ describe('a backup by somebody who knows the public key only', () => {
     const open = `--private-key ${pair.privateKey}`;
     await assertNeverRestored(story, open, { code: 10, message: /^psql failed .*backslash commands are restricted/ });
     assert.equal(existsSync(join(story.folder, 'ran')), false);
-    undo();
   });
 
   it('is restored when it does no harm: nobody but a signer could tell', async () => {
-    await forge('data', (bytes) => bytes);
+    using _ = await forge('data', (bytes) => bytes);
     await story.succeed(`restore --private-key ${pair.privateKey} --target harmless --create-db --jobs 2`);
     await teller.cluster.dropDatabase('harmless');
   });

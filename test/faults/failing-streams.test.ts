@@ -182,6 +182,15 @@ describe('a restore with several sessions that could not clean up', () => {
 });
 
 describe('a restore with several sessions that the server does not let finish', () => {
+  it('does not begin where it could not leave everything as it was', async () => {
+    await makeTarget('existing');
+    await teller.cluster.query('to_existing', 'CREATE EXTENSION citext');
+    const run = await story.run(restore('streams', 'existing'));
+    assertFailure(run, { code: 50, message: /^database "to_existing" has extensions, which/, hint: /--jobs 1/ });
+    await story.succeed(`restore --label streams ${aesKey} --target to_existing --jobs 1`);
+    await teller.cluster.dropDatabase('to_existing');
+  });
+
   for (const mode of ['existing', 'create', 'swap'] as const) {
     for (const label of ['streams', 'single']) {
       it(`leaves the target as it was after rows that break a key: ${label}, target ${mode}`, async () => {
