@@ -1,4 +1,4 @@
-import { describeError } from '../core/backup-error.ts';
+import { BackupError, describeError } from '../core/backup-error.ts';
 import { streamOf, type ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
 import { fanOut } from '../pipeline/fan-out.ts';
@@ -29,7 +29,7 @@ interface ParallelRun extends RestoreRun {
  * Restores with several sessions: first the definitions, then the rows - of several streams side by side, the largest
  * first -, then indexes, constraints and triggers side by side. The first failure ends all of them. That is no
  * transaction: a database that was there before, and empty, is emptied again by a failure, and bears a mark (schema
- * `librelog_backup_restore_unfinished`) as long as it is not complete.
+ * `librelog_backup_restore_unfinished`) as long as it is not complete; one with extensions is refused (`conflict`).
  */
 export async function restoreInParallel(run: RestoreRun, jobs: number): Promise<void> {
   const { connection, mode } = run.target;
@@ -37,6 +37,7 @@ export async function restoreInParallel(run: RestoreRun, jobs: number): Promise<
   const target = { ...run.target, connection: await tune(session, mode !== 'existing') };
   const parallel = { ...run, target, jobs };
   if (mode !== 'existing') return await restorePhases(parallel);
+  await demandNothingToKeep(session);
   const startedAt = await readClock(session);
   await session.query(`CREATE SCHEMA ${unfinishedMark}`);
   try {
@@ -47,6 +48,16 @@ export async function restoreInParallel(run: RestoreRun, jobs: number): Promise<
     await emptyAgain(run, startedAt);
     throw error;
   }
+}
+
+/** Extensions do not keep a database from being empty, but would go with what a failure takes out of it. */
+async function demandNothingToKeep(session: Session): Promise<void> {
+  const rows = await session.query('SELECT FROM pg_extension WHERE oid >= 16384');
+  if (rows.length === 0) return;
+  const { database } = session.connection;
+  throw new BackupError('conflict', `database "${database}" has extensions, which a failed restore would drop`, {
+    hint: 'Restore with --jobs 1, or into a new database with --create-db.',
+  });
 }
 
 interface ClockRow extends Row {

@@ -165,11 +165,8 @@ async function feedPsql(body: ByteStream, { archive, target, server, context }: 
   return { warnings: committedEarly ? [...warnings, remark] : warnings };
 }
 
-/** A role may have them; the script that follows sets them itself. */
-const noTimeouts = 'SET statement_timeout = 0;\nSET lock_timeout = 0;\n';
-
 function scriptSettings(target: DatabaseTarget, { major }: ServerInfo): { serverMajor: number; prologue: string } {
-  const clean = target.clean ? noTimeouts + cleanScript(major) : '';
+  const clean = target.clean ? cleanScript(major) : '';
   // pg_restore takes what is in a chosen schema, but not the schema.
   return { serverMajor: major, prologue: clean + createSchemas(target.options.schemas ?? []) };
 }

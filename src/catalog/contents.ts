@@ -36,7 +36,6 @@ const contentsSchema = z
 
 /** Which table is in which object of a backup of several streams. Names are data: it is stored encrypted. */
 export type Contents = z.infer<typeof contentsSchema>;
-export type ContentsTable = Contents['tables'][number];
 
 export function formatContents(tables: Contents['tables']): string {
   return `${JSON.stringify({ format: contentsFormat, version: 1, tables } satisfies Contents)}\n`;

@@ -6,6 +6,7 @@ import type { ClientTool } from './client-tools.ts';
 import type { Connection } from './connection.ts';
 import { CommitWatch } from './commit-watch.ts';
 import { feedClient } from './feed-client.ts';
+import { noTimeLimits, setKnownSettings } from './known-settings.ts';
 import { closingSql, doneSql, openingSql, readMarks, type ScriptMarks } from './script-marks.ts';
 import { demandLastLine, withoutTransactionTimeout } from './script-stages.ts';
 import { hasSucceeded, toToolFailure } from './tool-failure.ts';
@@ -73,7 +74,7 @@ export async function runScript(
   const client = startClientProcess(tool, { args: psqlArgs, connection, withStdin: true, signal, graceMs });
   try {
     const marks = readMarks(client.stdout, nonce);
-    const fed = await feedClient(client, followedByDone(script, nonce), { signal, onEarlyEnd: 'return' });
+    const fed = await feedClient(client, untilDone(script, nonce), { signal, onEarlyEnd: 'return' });
     if (fed === 'all') client.stdin.end();
     const exit = await client.exited;
     if (!hasSucceeded(exit)) {
@@ -105,7 +106,9 @@ async function* inTransaction(script: ByteStream, prologue: string, nonce: strin
   yield* streamOf(closingSql(nonce));
 }
 
-async function* followedByDone(script: ByteStream, nonce: string): ByteStream {
+/** The script sets no limits of time itself before it comes, and psql may wait for it. */
+async function* untilDone(script: ByteStream, nonce: string): ByteStream {
+  yield* streamOf(`${setKnownSettings(noTimeLimits)};\n`);
   yield* script;
   yield* streamOf(doneSql(nonce));
 }

@@ -1,6 +1,7 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { cancelQuery } from './cancel-query.ts';
 import { describeConnection, type Connection } from './connection.ts';
+import { noTimeLimits, setKnownSettings } from './known-settings.ts';
 import { connectClient, type ConnectedClient } from './session-client.ts';
 import { isAboutEncryption, isAboutReachability, toConnectFailure } from './session-failure.ts';
 import { serverDemands, serverStateSql, type ServerDemand, type ServerState } from './target-session.ts';
@@ -130,11 +131,7 @@ class PgSession implements Session {
    * lock, and a search path, in which somebody could have put a function in the place of the system's.
    */
   async prepare(): Promise<void> {
-    await this.query(`
-      SELECT pg_catalog.set_config(wanted.name, wanted.value, false)
-      FROM (VALUES ('search_path', ''), ('statement_timeout', '0'), ('lock_timeout', '0'), ('transaction_timeout', '0'),
-        ('idle_session_timeout', '0'), ('idle_in_transaction_session_timeout', '0')) AS wanted (name, value)
-      WHERE pg_catalog.current_setting(wanted.name, true) IS NOT NULL`);
+    await this.query(setKnownSettings([['search_path', ''], ...noTimeLimits]));
   }
 
   async query<Result extends Row = Row>(sql: string, values?: readonly unknown[]): Promise<readonly Result[]> {

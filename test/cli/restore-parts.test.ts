@@ -64,7 +64,7 @@ const parts: readonly Part[] = [
     what: 'a table with an object of its own, in one of two schemas',
     schemas: ['public'],
     tables: ['middle_rows'],
-    rows: { middle_rows: 30_000 },
+    rows: { middle_rows: 27_500 },
     read: ({ middle }) => ['contents', ...middle, 'schema'],
   },
   {
@@ -84,7 +84,7 @@ const parts: readonly Part[] = [
     what: 'a name that two schemas have',
     schemas: ['public', 'extra'],
     tables: ['middle_rows'],
-    rows: { middle_rows: 30_000, 'extra.middle_rows': 7 },
+    rows: { middle_rows: 27_500, 'extra.middle_rows': 7 },
     read: ({ middle }) => ['contents', ...middle, 'remainder', 'schema'],
   },
   {

@@ -21,6 +21,9 @@ before(async () => {
 });
 after(async () => await teller[Symbol.asyncDispose]());
 
+/** To be followed by the target, whose name may have blanks in it. */
+const swapStreams = `restore --label streams ${aesKey} --swap --target`.split(' ');
+
 /** A database with contents of its own. */
 async function createTheirs(name: string): Promise<void> {
   await teller.cluster.createDatabase(name);
@@ -71,9 +74,7 @@ describe('restore --swap', () => {
   it('shortens a name that has no room for more', async () => {
     const name = 'ä'.repeat(31);
     await createTheirs(name);
-    const { formerName } = await story.ask<{ formerName: string }>([
-      ...['restore', '--label', 'streams', '--key', 'file:aes.key', '--swap', '--target', teller.cluster.url(name)],
-    ]);
+    const { formerName } = await story.ask<{ formerName: string }>([...swapStreams, teller.cluster.url(name)]);
     assert.match(formerName, /^ä{24}_before_[0-9a-f]{6}$/);
     await assertTheirs(formerName);
     assertSameDatabase(await fingerprintDatabase(teller.cluster, name), original);
@@ -98,9 +99,7 @@ describe('restore --swap', () => {
        COMMENT ON DATABASE "Has ""traits""" IS 'the shop''s \\ own';`,
     );
     const before = await traitsOf(name);
-    await story.succeed([
-      ...['restore', '--label', 'streams', '--key', 'file:aes.key', '--swap', '--target', teller.cluster.url(name)],
-    ]);
+    await story.succeed([...swapStreams, teller.cluster.url(name)]);
     assert.deepEqual(await traitsOf(name), before);
     assert.equal(await teller.cluster.runSql(name, 'SHOW work_mem'), '12MB\n');
   });

@@ -32,11 +32,11 @@ async function* failsLate(): ByteStream {
 }
 
 describe('psql as a sink', () => {
-  it('gets BEGIN before the script and COMMIT after it', async () => {
+  it('gets what ends the limits of time and BEGIN before the script, and COMMIT after it', async () => {
     assert.deepEqual(await restore(answersLikePsql(tools), streamOf(script)), { warnings: [], committedEarly: false });
     assert.match(
       receivedInput(tools),
-      /^BEGIN;\nSELECT '\w{32} start '.*\nSELECT 1;\n[^]*complete[^]*\nCOMMIT;\n\nSELECT '\w{32} done';\n$/,
+      /^SELECT pg_catalog\.set_config[^;]*'idle_session_timeout', '0'[^;]*;\nBEGIN;\nSELECT '\w{32} start '.*\nSELECT 1;\n[^]*complete[^]*\nCOMMIT;\n\nSELECT '\w{32} done';\n$/,
     );
   });
 
