@@ -5,3 +5,9 @@ testKilledCreates('a folder', {
   kills: 12,
   open: async ({ storeUrl }) => ({ store: await openStore(storeUrl, {}), env: {} }),
 });
+
+testKilledCreates('a folder, in several streams,', {
+  kills: 12,
+  args: '--jobs 2',
+  open: async ({ storeUrl }) => ({ store: await openStore(storeUrl, {}), env: {} }),
+});

@@ -172,3 +172,20 @@ describe('a backup of several streams that meets', () => {
     await assertNothingLeft(story);
   });
 });
+
+describe('a server whose connections are all taken', () => {
+  it('ends a backup of several streams, and nothing is left', async () => {
+    const settings = { max_connections: '4', superuser_reserved_connections: '0', max_wal_senders: '0' };
+    await using small = await openStoryTeller({ settings });
+    await createLargeDatabase(small.cluster, 'large', 40);
+    const story = small.story();
+    const run = await story.run(create('--jobs 4 --upload-rate 4'));
+    assertFailure(run, {
+      code: 10,
+      message: /^(?:pg_dump|psql) failed .*too many clients already/,
+      hint: /fewer streams \(--jobs\), or raise max_connections/,
+    });
+    assertNothingBelow(story.storeFolder);
+    await assertNoSession(small.cluster, 'large');
+  });
+});

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { countScriptRows, openBackupObjects, restoreByHand } from '../support/backup-objects.ts';
+import { assertCounted, openBackupObjects, restoreByHand } from '../support/backup-objects.ts';
 import { assertSameDatabase } from '../support/database-difference.ts';
 import { fingerprintDatabase, type DatabaseFingerprint } from '../support/database-fingerprint.ts';
 import type { Cluster } from '../support/postgres-cluster.ts';
@@ -33,9 +33,9 @@ const rowsPerRound = 6;
 async function startWriting(cluster: Cluster): Promise<{ readonly stop: () => Promise<number> }> {
   const client = await cluster.connect('busy');
   let rounds = 0;
-  let isStopped = false;
+  const stopping = new AbortController();
   const write = async () => {
-    for (; !isStopped; rounds += 1) {
+    for (; !stopping.signal.aborted; rounds += 1) {
       const first = 1 + ((rounds * 37) % 11_000);
       const where = `WHERE id BETWEEN ${first} AND ${first + rowsPerRound - 1}`;
       await client.query(`BEGIN; UPDATE large SET round = round + 1 ${where}; UPDATE middle SET round = round + 1 ${where};
@@ -46,7 +46,7 @@ async function startWriting(cluster: Cluster): Promise<{ readonly stop: () => Pr
   const writing = write();
   return {
     stop: async () => {
-      isStopped = true;
+      stopping.abort();
       await writing;
       return rounds;
     },
@@ -75,14 +75,9 @@ describe('a backup of several streams', () => {
       const { cluster } = teller;
       const story = teller.story();
       const objects = await openBackupObjects(story, await story.create('quiet', `--jobs ${jobs} ${aesKey}`));
-      const counted = countScriptRows(objects);
-      for (const { schema, name, parts } of objects.contents.tables) {
-        const inScripts = [...(counted.get(`"${schema}"."${name}"`) ?? [])];
-        const said = parts.map(({ object, rows }) => [object, rows]);
-        assert.deepEqual(said.toSorted(), inScripts.toSorted());
-      }
+      assertCounted(objects);
       const names = objects.contents.tables.map(({ name }) => name);
-      assert.deepEqual(names.toSorted(), ['large', 'middle', 'other']);
+      assert.deepEqual(new Set(names), new Set(['large', 'middle', 'other']));
       await cluster.createDatabase(story.target);
       await restoreByHand(cluster, objects, story.target);
       assertSameDatabase(await fingerprintDatabase(cluster, story.target), original);

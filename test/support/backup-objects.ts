@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -7,6 +8,7 @@ import { restoreToFile } from '../../src/backup/restore-to-file.ts';
 import type { DecryptionRequest } from '../../src/backup/open-decryption.ts';
 import { parseContents, type Contents } from '../../src/catalog/contents.ts';
 import type { Manifest, ObjectRole } from '../../src/catalog/manifest.ts';
+import { tableInScript } from '../../src/postgres/data-script.ts';
 import type { Cluster } from './postgres-cluster.ts';
 import { quietContext } from './quiet-context.ts';
 import type { Story } from './story.ts';
@@ -63,8 +65,22 @@ export async function restoreByHand(cluster: Cluster, objects: BackupObjects, da
   await restore('post-data', objects.schema);
 }
 
-/** Rows of each table (`schema.table`) in each script, by counting its lines. */
-export function countScriptRows({ data }: BackupObjects): Map<string, Map<string, number>> {
+/** Fails unless the contents say of each table and object how many rows there are, by the lines of the scripts. */
+export function assertCounted(objects: BackupObjects): void {
+  const counted = new Set(
+    [...countScriptRows(objects)].flatMap(([table, counts]) =>
+      [...counts].map(([name, rows]) => `${table} ${name} ${rows}`),
+    ),
+  );
+  const said = objects.contents.tables.flatMap((table) =>
+    table.parts.map(({ object, rows }) => `${tableInScript(table)} ${object} ${rows}`),
+  );
+  assert.equal(new Set(said).size, said.length, 'a part is named twice');
+  assert.deepEqual(new Set(said), counted);
+}
+
+/** Rows of each table, as the scripts name it, in each script. */
+function countScriptRows({ data }: BackupObjects): Map<string, Map<string, number>> {
   const counts = new Map<string, Map<string, number>>();
   for (const [name, path] of data) {
     let table: Map<string, number> | null = null;

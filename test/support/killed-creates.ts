@@ -17,12 +17,13 @@ import { waitUntil } from './wait-until.ts';
 export interface KilledCreates {
   /** Kills, unless `LIBRELOG_TEST_KILLS` says how many. */
   readonly kills: number;
+  /** More arguments for `create`. */
+  readonly args?: string;
   /** Opens the story's empty store, and says how the command line finds it. */
   open(story: Story): Promise<{ readonly store: ObjectStore; readonly env: Readonly<Record<string, string>> }>;
 }
 
 const database = 'large';
-const create = `create --database ${database} ${aesKey}`;
 
 /**
  * Registers a test that ends creates by kill -9, each at another moment between its start and its end: what is listed
@@ -44,7 +45,8 @@ export function testKilledCreates(name: string, subject: KilledCreates): void {
       const story = teller.story();
       const { store, env } = await subject.open(story);
       await using _ = store;
-      const killed = new KillStage(story, store, env);
+      const create = `create --database ${database} ${aesKey} ${subject.args ?? ''}`;
+      const killed = new KillStage(story, store, { create, env });
       const durationMs = await killed.measureCreate();
       const random = createRandom(seed);
       for (let kill = 1; kill <= kills; kill += 1) {
@@ -61,34 +63,47 @@ export function testKilledCreates(name: string, subject: KilledCreates): void {
   });
 }
 
+interface KilledRun {
+  /** The command. */
+  readonly create: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
 class KillStage {
   readonly #story: Story;
   readonly #store: ObjectStore;
-  readonly #env: Readonly<Record<string, string>>;
-  readonly #proven = new Set<string>();
+  readonly #run: KilledRun;
+  /** By the folder of each backup, how many files it has. */
+  readonly #proven = new Map<string, number>();
 
-  constructor(story: Story, store: ObjectStore, env: Readonly<Record<string, string>>) {
+  constructor(story: Story, store: ObjectStore, run: KilledRun) {
     this.#story = story;
     this.#store = store;
-    this.#env = env;
+    this.#run = run;
   }
 
   get listed(): number {
     return this.#proven.size;
   }
 
+  async #succeed(): Promise<void> {
+    const { create, env } = this.#run;
+    await this.#story.succeed(create, { env });
+  }
+
   /** How long a create takes when nobody kills it, and its programs are in memory already. */
   async measureCreate(): Promise<number> {
-    await this.#story.succeed(create, { env: this.#env });
+    await this.#succeed();
     const startedAt = performance.now();
-    await this.#story.succeed(create, { env: this.#env });
+    await this.#succeed();
     const durationMs = performance.now() - startedAt;
     assert.equal(await this.proveListed(), 2);
     return durationMs;
   }
 
   async createAndKill(afterMs: number): Promise<void> {
-    const run = this.#story.start(create, { env: this.#env });
+    const { create, env } = this.#run;
+    const run = this.#story.start(create, { env });
     await sleep(afterMs);
     run.kill('SIGKILL');
     const { code, signal, stderr } = await run.ended;
@@ -99,7 +114,7 @@ class KillStage {
   /** Everything there belongs to a backup that verifies, or is found as a leftover and goes away. */
   async assertSound(context: string): Promise<void> {
     await this.proveListed();
-    const backups = [...this.#proven];
+    const backups = [...this.#proven.keys()];
     const now = quietContext();
     const find = async () => await findLeftovers({ store: this.#store, minAgeMs: -60_000 }, now);
     const leftovers = await find();
@@ -113,7 +128,8 @@ class KillStage {
       const left = await find();
       return left.objects.length + left.unfinished.length === 0;
     }, `${context}: no leftover is left`);
-    assert.equal((await this.#keys()).length, 2 * backups.length, context);
+    const files = [...this.#proven.values()].reduce((sum, count) => sum + count, 0);
+    assert.equal((await this.#keys()).length, files, context);
   }
 
   /** Verifies every backup listed, each once; gives their number. */
@@ -126,7 +142,7 @@ class KillStage {
       const keys = { keys: [`file:${this.#story.folder}/aes.key`] };
       const binDir = this.#story.cluster.binFolder;
       await verifyBackup({ store: this.#store, manifest, level: 'decrypt', keys, binDir }, quietContext());
-      this.#proven.add(folder);
+      this.#proven.set(folder, manifest.objects.length + 1);
     }
     return entries.length;
   }

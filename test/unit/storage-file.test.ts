@@ -56,31 +56,6 @@ describe('file store', () => {
     await assert.rejects(lstat(fresh.root), { code: 'ENOENT' });
   });
 
-  it('leaves no folder when several puts below it fail, whichever made it', async () => {
-    const { root, store } = newStore();
-    await store.put('kept', streamOf('x'));
-    for (const order of [
-      [0, 1, 2],
-      [2, 1, 0],
-      [1, 0, 2],
-    ]) {
-      const bodies = order.map(() => Promise.withResolvers<never>());
-      const started = order.map(() => Promise.withResolvers<void>());
-      async function* body(index: number): AsyncGenerator<Uint8Array> {
-        yield Buffer.from('x');
-        started[index]?.resolve();
-        await bodies[index]?.promise;
-      }
-      const puts = order.map(async (_, index) => await store.put(`label/id/object-${index}`, body(index)));
-      await Promise.all(started.map(async ({ promise }) => await promise));
-      for (const index of order) {
-        bodies[index]?.reject(new Error('the body failed'));
-        await assert.rejects(puts[index] ?? Promise.resolve(), /the body failed/);
-      }
-      assert.deepEqual(await everythingIn(root), ['kept']);
-    }
-  });
-
   it('removes folders that become empty, but not the root', async () => {
     const { root, store } = newStore();
     await store.put('a/b/one', streamOf('x'));
