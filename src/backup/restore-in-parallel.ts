@@ -14,12 +14,9 @@ import { restoreScript } from '../postgres/psql.ts';
 import { planPgRestore } from '../postgres/restore-plan.ts';
 import { withoutTransaction } from '../postgres/script-stages.ts';
 import { openSession, type Row, type Session } from '../postgres/session.ts';
-import { findPsql, type RestoreRun } from './restore-run.ts';
+import { findPsql, unfinishedMark, type RestoreRun } from './restore-run.ts';
 import type { StoredStreams } from './stored-streams.ts';
 import { warnAll } from './use-case-context.ts';
-
-/** Stands in a database that is being restored, for the case that we are killed. */
-const unfinishedMark = 'librelog_backup_restore_unfinished';
 
 /** What each session may use to build an index, where the server would give it less. */
 const maintenanceBytes = 256 * 1024 * 1024;
@@ -40,15 +37,26 @@ export async function restoreInParallel(run: RestoreRun, jobs: number): Promise<
   const target = { ...run.target, connection: await tune(session, mode !== 'existing') };
   const parallel = { ...run, target, jobs };
   if (mode !== 'existing') return await restorePhases(parallel);
+  const startedAt = await readClock(session);
   await session.query(`CREATE SCHEMA ${unfinishedMark}`);
   try {
     await restorePhases(parallel);
     run.context.signal.throwIfAborted();
     await session.query(`DROP SCHEMA ${unfinishedMark}`);
   } catch (error) {
-    await emptyAgain(run);
+    await emptyAgain(run, startedAt);
     throw error;
   }
+}
+
+interface ClockRow extends Row {
+  readonly now: string;
+}
+
+/** The server's time. */
+async function readClock(session: Session): Promise<string> {
+  const [row] = await session.query<ClockRow>('SELECT clock_timestamp()::text AS now');
+  return row?.now ?? 'infinity';
 }
 
 interface MemoryRow extends Row {
@@ -79,7 +87,10 @@ async function restorePhases(run: ParallelRun): Promise<void> {
 /** Definitions and rows of several streams. Returns the archive that has the rest. */
 async function restoreStreamRows(streams: StoredStreams, run: ParallelRun): Promise<Uint8Array> {
   const { target, server, context, jobs } = run;
-  const request = { options: target.options, serverMajor: server.major, isTransaction: true };
+  // Needed by some restores only, but a backup whose contents are damaged must not pass.
+  await streams.contents(context.signal);
+  const isFrozen = target.isFast === true;
+  const request = { options: target.options, serverMajor: server.major, isTransaction: true, isFrozen };
   const psql = await findPsql(target, server, context);
   target.onPhase?.('definitions');
   await runOne({ run, psql, what: 'definitions' }, context.signal, (signal) =>
@@ -190,9 +201,17 @@ async function findPgRestore({ archive, target, server, context }: ParallelRun):
   return await findClientTool('pg_restore', { serverMajor, binDir: target.binDir, env: context.env });
 }
 
-async function emptyAgain({ target, server, context }: RestoreRun): Promise<void> {
+/** A server does not notice that a client is gone as long as it is at work for it. */
+const endSessionsSql = `
+  SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE datname = current_database() AND usename = current_user AND backend_start >= $1 AND application_name = ANY ($2)
+    AND pid <> pg_backend_pid()`;
+
+async function emptyAgain({ target, server, context }: RestoreRun, startedAt: string): Promise<void> {
+  const { application_name: name } = target.connection.parameters;
   try {
     await using session = await openSession(target.connection, { applicationName: productName });
+    await session.query(endSessionsSql, [startedAt, name === undefined ? ['pg_restore', 'psql'] : [name]]);
     await session.query(cleanScript(server.major));
   } catch (error) {
     const problem = describeError(error);

@@ -7,11 +7,16 @@ import type { Archive } from './archive.ts';
 import type { TargetMode } from './target-database.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
+/** Schema in a database that several sessions are restoring, or were restoring when we were killed. */
+export const unfinishedMark = 'librelog_backup_restore_unfinished';
+
 export interface DatabaseTarget {
   readonly connection: Connection;
   readonly mode: TargetMode;
   /** How many sessions restore side by side; decided by size and cores where that can do no harm. */
   readonly jobs?: number | undefined;
+  /** Load rows frozen, which only several sessions do, and only into a database that has not got its name yet. */
+  readonly isFast?: boolean | undefined;
   readonly options: RestoreRequest;
   /** Take out everything the database has, in the same transaction; otherwise it must be empty. */
   readonly clean: boolean;

@@ -11,10 +11,10 @@ import { restoreArchive } from '../postgres/pg-restore.ts';
 import { restoreScript } from '../postgres/psql.ts';
 import { planPgRestore, type RestoreRequest } from '../postgres/restore-plan.ts';
 import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
-import { openSession } from '../postgres/session.ts';
-import { countUserObjects, createSchemas, describeContents } from '../postgres/target-database.ts';
+import { openSession, type Session } from '../postgres/session.ts';
+import { countUserObjects, createSchemas, describeContents, schemaExists } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
-import { findPsql, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
+import { findPsql, unfinishedMark, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
 import type { StoredStreams } from './stored-streams.ts';
 import { inTarget } from './target-database.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
@@ -43,11 +43,23 @@ export async function restoreToDatabase(
 ): Promise<DatabaseRestoreReport> {
   warnAll(context, target.connection.warnings);
   const jobs = chooseJobs(archive, target, context);
+  if (target.isFast === true) demandFresh(target, jobs);
   const plan = { connection: target.connection, mode: target.mode, source: archive.source, isStaged: jobs > 1 };
   const { result, formerName } = await inTarget(plan, context, async (connection) => {
     return await restoreInto(archive, { ...target, connection, jobs }, context);
   });
   return { target: describeConnection(target.connection), plainBytes: result, jobs, formerName };
+}
+
+/** Other sessions would see the rows before their transaction is committed, and a crash could leave some of them. */
+function demandFresh({ mode }: DatabaseTarget, jobs: number): void {
+  if (mode === 'existing') {
+    throw new BackupError('usage', '--fast is for a database that the restore makes', {
+      hint: 'Say --create-db or --swap as well.',
+    });
+  }
+  if (jobs > 1) return;
+  throw new BackupError('usage', '--fast is for several jobs', { hint: 'Say --jobs as well.' });
 }
 
 /** From this size on, several jobs are worth it. */
@@ -153,8 +165,11 @@ async function feedPsql(body: ByteStream, { archive, target, server, context }: 
   return { warnings: committedEarly ? [...warnings, remark] : warnings };
 }
 
+/** A role may have them; the script that follows sets them itself. */
+const noTimeouts = 'SET statement_timeout = 0;\nSET lock_timeout = 0;\n';
+
 function scriptSettings(target: DatabaseTarget, { major }: ServerInfo): { serverMajor: number; prologue: string } {
-  const clean = target.clean ? cleanScript(major) : '';
+  const clean = target.clean ? noTimeouts + cleanScript(major) : '';
   // pg_restore takes what is in a chosen schema, but not the schema.
   return { serverMajor: major, prologue: clean + createSchemas(target.options.schemas ?? []) };
 }
@@ -174,11 +189,24 @@ async function checkTarget(
 ): Promise<{ server: ServerInfo; connection: Connection }> {
   await using session = await openSession(target.connection, { applicationName: productName, signal: context.signal });
   const server = await readServerInfo(session);
+  if (!target.clean) await demandEmpty(session, server);
+  return { server, connection: session.connection };
+}
+
+async function demandEmpty(session: Session, server: ServerInfo): Promise<void> {
+  if (await schemaExists(session, unfinishedMark)) {
+    throw new BackupError(
+      'conflict',
+      `database "${server.database}" is not complete: a restore into it was interrupted`,
+      {
+        hint: 'Let a restore that still runs come to its end; otherwise replace what is there with --clean.',
+      },
+    );
+  }
   const found = describeContents(await countUserObjects(session));
-  if (found !== null && !target.clean) {
+  if (found !== null) {
     throw new BackupError('conflict', `database "${server.database}" is not empty: it has ${found}`, {
       hint: 'Restore into a new database with --create-db, or replace what is there with --clean.',
     });
   }
-  return { server, connection: session.connection };
 }

@@ -28,6 +28,8 @@ export interface ScriptRequest {
   readonly serverMajor: number;
   /** To be run in one transaction: there is then no BEGIN and no COMMIT in it, as there are around large objects. */
   readonly isTransaction: boolean;
+  /** Freeze rows as they are loaded, where an object has all rows of a table and is a transaction of its own. */
+  readonly isFrozen?: boolean;
 }
 
 /** A script for nobody in particular: pg_restore's own. */
@@ -42,6 +44,7 @@ const maxContentsBytes = 64 * 1024 * 1024;
 export class StoredStreams {
   readonly #parts: StoredStreamsParts;
   #schema: Promise<Buffer> | undefined;
+  #contents: Promise<Contents> | undefined;
 
   constructor(parts: StoredStreamsParts) {
     this.#parts = parts;
@@ -66,10 +69,22 @@ export class StoredStreams {
     return await this.#schema;
   }
 
+  /** Which table is where. Fails with `integrity` unless it names all `data` objects of the manifest, and no others. */
   async contents(signal: AbortSignal): Promise<Contents> {
+    this.#contents ??= this.#readContents(signal);
+    return await this.#contents;
+  }
+
+  async #readContents(signal: AbortSignal): Promise<Contents> {
     const object = this.#only('contents');
-    const bytes = await collect(this.read(object, signal), maxContentsBytes);
-    return parseContents(bytes, this.#keyOf(object));
+    const contents = parseContents(await collect(this.read(object, signal), maxContentsBytes), this.#keyOf(object));
+    const named = new Set(contents.tables.flatMap(({ parts }) => parts.map(({ object: name }) => name)));
+    const stored = new Set(this.rowObjects.flatMap(({ role, name }) => (role === 'data' ? [name] : [])));
+    const [odd] = named.symmetricDifference(stored);
+    if (odd === undefined) return contents;
+    throw new BackupError('integrity', `object "${odd}" is not where the contents of the backup say`, {
+      hint: 'Restore another backup, and find out who or what changed this one.',
+    });
   }
 
   /** What was put into one object. */
@@ -102,12 +117,17 @@ export class StoredStreams {
   rows(object: ManifestObject, request: ScriptRequest, signal: AbortSignal): ByteStream {
     const plain = this.read(object, signal);
     if (object.role === 'remainder') return this.#convert(plain, { section: 'data', request, signal });
-    return nameDamage(`object "${this.#keyOf(object)}"`, this.#chosenRows(plain, request.options, signal));
+    return nameDamage(`object "${this.#keyOf(object)}"`, this.#chosenRows(plain, request, signal));
   }
 
-  async *#chosenRows(plain: ByteStream, options: RestoreRequest, signal: AbortSignal): ByteStream {
+  async *#chosenRows(plain: ByteStream, { options, isFrozen }: ScriptRequest, signal: AbortSignal): ByteStream {
     const wanted = planPgRestore(options).isSelective ? await this.#chooseTables(options, signal) : null;
-    yield* readDataScript(plain, wanted && new Set(wanted.map(tableInScript)));
+    const whole =
+      isFrozen === true ? (await this.contents(signal)).tables.filter(({ parts }) => parts.length === 1) : [];
+    yield* readDataScript(plain, {
+      wanted: wanted && new Set(wanted.map(tableInScript)),
+      frozen: new Set(whole.map(tableInScript)),
+    });
   }
 
   async *#convert(
@@ -139,6 +159,8 @@ export class StoredStreams {
 
   /** All objects with rows, unless a part of the dump is chosen: then those that may have something of it. */
   async #chooseObjects(options: RestoreRequest, signal: AbortSignal): Promise<readonly ManifestObject[]> {
+    // Also where all are wanted: it vouches for their number.
+    await this.contents(signal);
     if (!planPgRestore(options).isSelective) return this.rowObjects;
     const tables = await this.#chooseTables(options, signal);
     const names = new Set(tables.flatMap(({ parts }) => parts.map(({ object }) => object)));

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { productName } from '../core/version.ts';
 import { describeConnection, withDatabase, type Connection } from '../postgres/connection.ts';
-import { renameDatabase, swapDatabases } from '../postgres/rename-database.ts';
+import { demandSwapRights, renameDatabase, swapDatabases } from '../postgres/rename-database.ts';
 import { openSession, type Session } from '../postgres/session.ts';
 import { createDatabase, databaseExists, dropDatabase } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
@@ -47,8 +47,10 @@ export async function inTarget<Result>(
   await demandExistence(plan, context);
   const fresh = plan.isStaged || mode === 'swap' ? deriveName(name, 'restoring') : name;
   const target = withDatabase(connection, fresh);
-  await createTarget(target, plan.source, context);
+  context.signal.throwIfAborted();
+  await createTarget(target, plan.source);
   try {
+    context.signal.throwIfAborted();
     const result = await work(target);
     const formerName = mode === 'swap' ? deriveName(name, 'before') : null;
     context.signal.throwIfAborted();
@@ -63,7 +65,8 @@ export async function inTarget<Result>(
 async function demandExistence({ connection, mode }: TargetPlan, context: UseCaseContext): Promise<void> {
   await using session = await openMaintenanceSession(connection, context.signal);
   const exists = await databaseExists(session, connection.database);
-  if (exists === (mode === 'swap')) return;
+  if (exists && mode === 'swap') return await demandSwapRights(session, connection.database);
+  if (!exists && mode === 'create') return;
   if (exists) {
     throw new BackupError('conflict', `database "${connection.database}" exists already`, {
       hint: 'Choose another name, drop it, or take its place with --swap.',
@@ -97,8 +100,9 @@ async function giveName(connection: Connection, { fresh, name, formerName }: New
   else await swapDatabases(session, { fresh, name, formerName });
 }
 
-async function createTarget(connection: Connection, locale: Archive['source'], context: UseCaseContext): Promise<void> {
-  await using session = await openMaintenanceSession(connection, context.signal);
+/** Not ended by an interruption, which would not keep the server from making it. */
+async function createTarget(connection: Connection, locale: Archive['source']): Promise<void> {
+  await using session = await openMaintenanceSession(connection, undefined);
   await createDatabase(session, { ...defaultLocale, ...locale, name: connection.database });
 }
 

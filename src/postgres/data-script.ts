@@ -46,26 +46,36 @@ const newline = 0x0a;
 const endMark = Buffer.from('\\.');
 const endMarkInRows = Buffer.from('\n\\.');
 
+/** What to make of a data script; tables are named as `tableInScript` does. */
+export interface DataScriptChoice {
+  /** Only the rows of these tables; `null`: all. */
+  readonly wanted?: ReadonlySet<string> | null;
+  /** Tables that have no other rows, in a transaction of the script's own: their rows are frozen as they are loaded. */
+  readonly frozen?: ReadonlySet<string>;
+}
+
 /**
- * A data script as it is, or only its rows of the `wanted` tables (`tableInScript`). Fails with `integrity` for anything
- * that `create` does not write: psql would run it, commands of the shell included. Ends only after the last line.
+ * A data script as it is, or what is chosen of it. Fails with `integrity` for anything that `create` does not write: psql
+ * would run it, commands of the shell included. Ends only after the last line.
  */
-export async function* readDataScript(script: ByteStream, wanted: ReadonlySet<string> | null = null): ByteStream {
-  const reader = new DataScriptReader(wanted);
+export async function* readDataScript(script: ByteStream, choice: DataScriptChoice = {}): ByteStream {
+  const reader = new DataScriptReader(choice);
   for await (const chunk of script) yield* reader.read(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
   reader.finish();
 }
 
 class DataScriptReader {
   readonly #wanted: ReadonlySet<string> | null;
+  readonly #frozen: ReadonlySet<string>;
   #state: 'lines' | 'rows' | 'complete' = 'lines';
   /** The beginning of a line that has not come yet, or of a row of which it cannot be said yet whether it is one. */
   #held: Buffer = Buffer.alloc(0);
   #isAtRowStart = false;
   #isWanted = true;
 
-  constructor(wanted: ReadonlySet<string> | null) {
+  constructor({ wanted = null, frozen = new Set() }: DataScriptChoice) {
     this.#wanted = wanted;
+    this.#frozen = frozen;
   }
 
   *read(chunk: Buffer): Generator<Uint8Array> {
@@ -93,25 +103,28 @@ class DataScriptReader {
     }
     const line = bytes.toString('latin1', 0, end);
     if (this.#state === 'complete') throw foreign('something follows its last line');
-    if (this.#enter(line)) yield bytes.subarray(0, end + 1);
+    const entered = this.#enter(line);
+    if (entered === line) yield bytes.subarray(0, end + 1);
+    else if (entered !== null) yield Buffer.from(`${entered}\n`, 'latin1');
     return bytes.subarray(end + 1);
   }
 
-  /** Goes to the state after a line outside of rows; says whether the line is wanted. */
-  #enter(line: string): boolean {
-    const copy = copyLine.exec(line);
-    if (copy !== null) {
+  /** Goes to the state after a line outside of rows; gives what is to take its place, `null` for nothing. */
+  #enter(line: string): string | null {
+    const [, table] = copyLine.exec(line) ?? [];
+    if (table !== undefined) {
       this.#state = 'rows';
       this.#isAtRowStart = true;
-      this.#isWanted = this.#wanted === null || this.#wanted.has(copy[1] ?? '');
-      return this.#isWanted;
+      this.#isWanted = this.#wanted === null || this.#wanted.has(table);
+      if (!this.#isWanted) return null;
+      return this.#frozen.has(table) ? toFrozenCopy(table, line) : line;
     }
     if (line === dataScriptLastLine) {
       this.#state = 'complete';
     } else if (!preambleLines.has(line) && !encodingLine.test(line) && !commentLine.test(line)) {
       throw foreign('a line of it is none that a backup writes');
     }
-    return true;
+    return line;
   }
 
   *#readRows(bytes: Buffer): Generator<Uint8Array, Buffer> {
@@ -137,6 +150,11 @@ class DataScriptReader {
     if (this.#isWanted) yield bytes.subarray(0, end);
     return bytes.subarray(end);
   }
+}
+
+/** Rows can be frozen only in a table that the same transaction has made or emptied (manual, "COPY"). */
+function toFrozenCopy(table: string, line: string): string {
+  return `TRUNCATE ONLY ${table};\n${line.slice(0, -1)} WITH (FREEZE);`;
 }
 
 function foreign(reason: string): BackupError {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BackupError } from '../core/backup-error.ts';
+import { BackupError, describeError } from '../core/backup-error.ts';
 import { quoteIdentifier } from './quote.ts';
 import type { Row, Session } from './session.ts';
 
@@ -31,18 +31,59 @@ export async function swapDatabases(session: Session, swap: DatabaseSwap): Promi
   try {
     await renameBoth(session, swap);
   } catch (error) {
-    await session.query(`ALTER DATABASE ${quoteIdentifier(swap.name)} WITH ALLOW_CONNECTIONS true`);
+    await letIn(session, swap.name, error);
     throw error;
   }
   await session.query(`ALTER DATABASE ${quoteIdentifier(swap.formerName)} WITH ALLOW_CONNECTIONS true`);
 }
 
-async function renameBoth(session: Session, { fresh, name, formerName }: DatabaseSwap): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
+async function letIn(session: Session, name: string, cause: unknown): Promise<void> {
+  const statement = `ALTER DATABASE ${quoteIdentifier(name)} WITH ALLOW_CONNECTIONS true`;
+  try {
+    await session.query(statement);
+  } catch {
+    throw new BackupError('postgres', `${describeError(cause)}; database "${name}" may take no connections now`, {
+      hint: `Run: ${statement}.`,
+      cause,
+    });
+  }
+}
+
+/**
+ * Fails with `postgres` unless the role of `session` may rename the database `name` and make the one for its place: better
+ * before a long restore than after it.
+ */
+export async function demandSwapRights(session: Session, name: string): Promise<void> {
+  const rows = await session.query(
+    `SELECT FROM pg_database AS d, pg_roles AS r
+     WHERE d.datname = $1 AND r.rolname = current_user
+       AND (r.rolsuper OR r.rolcreatedb AND pg_has_role(d.datdba, 'MEMBER'))`,
+    [name],
+  );
+  if (rows.length > 0) return;
+  throw new BackupError('postgres', `the role may not put another database in the place of "${name}"`, {
+    hint: 'Use the owner of the database, with the right CREATEDB, or a superuser.',
+  });
+}
+
+async function endSessions(session: Session, { fresh, name }: DatabaseSwap): Promise<void> {
+  try {
     await session.query(
       'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_backend_pid()',
       [[fresh, name]],
     );
+  } catch (error) {
+    throw new BackupError('postgres', `cannot end the sessions in database "${name}": ${describeError(error)}`, {
+      hint: 'End them first, or use a role that is a member of pg_signal_backend.',
+      cause: error,
+    });
+  }
+}
+
+async function renameBoth(session: Session, swap: DatabaseSwap): Promise<void> {
+  const { fresh, name, formerName } = swap;
+  for (let attempt = 1; ; attempt += 1) {
+    await endSessions(session, swap);
     try {
       await session.query('BEGIN');
       await renameDatabase(session, name, formerName);
@@ -58,14 +99,10 @@ async function renameBoth(session: Session, { fresh, name, formerName }: Databas
 }
 
 function asFailedSwap(name: string, error: unknown): BackupError {
-  return new BackupError(
-    'postgres',
-    `cannot rename database "${name}": ${error instanceof Error ? error.message : ''}`,
-    {
-      hint: 'End the sessions that keep coming back, then try again.',
-      cause: error,
-    },
-  );
+  return new BackupError('postgres', `cannot rename database "${name}": ${describeError(error)}`, {
+    hint: 'End the sessions that keep coming back, then try again.',
+    cause: error,
+  });
 }
 
 interface StatementRow extends Row {

@@ -94,6 +94,11 @@ export async function databaseExists(session: Session, name: string): Promise<bo
   return rows.length > 0;
 }
 
+export async function schemaExists(session: Session, name: string): Promise<boolean> {
+  const rows = await session.query('SELECT FROM pg_namespace WHERE nspname = $1', [name]);
+  return rows.length > 0;
+}
+
 export interface NewDatabase {
   readonly name: string;
   readonly encoding: string;

@@ -24,7 +24,7 @@ const hints: readonly (readonly [RegExp, string])[] = [
     'Look into the log of the server: the session that held the snapshot was lost.',
   ],
   [
-    /too many (?:connections|clients)|remaining connection slots/,
+    /too many (?:clients|connections)|remaining connection slots/,
     'Use fewer streams (--jobs), or raise max_connections or the limit of the role.',
   ],
   [

@@ -36,7 +36,7 @@ describe('--json prints exactly one document', () => {
     verify: [() => `verify ${id}`, ['id', 'label', 'level', 'storedBytes', 'entries']],
     'restore --target': [
       () => `restore ${id} ${aesKey} --target json_target --create-db`,
-      ['backup', 'target', 'plainBytes'],
+      ['backup', 'target', 'plainBytes', 'jobs', 'formerName'],
     ],
     'restore --output': [() => `restore ${id} ${aesKey} --output json.dump`, ['backup', 'output', 'plainBytes']],
     'restore --list': [() => `restore ${id} ${aesKey} --list`, ['contents']],

@@ -64,7 +64,7 @@ const parts: readonly Part[] = [
     what: 'a table with an object of its own, in one of two schemas',
     schemas: ['public'],
     tables: ['middle_rows'],
-    rows: { middle_rows: 110_000 },
+    rows: { middle_rows: 30_000 },
     read: ({ middle }) => ['contents', ...middle, 'schema'],
   },
   {
@@ -84,7 +84,7 @@ const parts: readonly Part[] = [
     what: 'a name that two schemas have',
     schemas: ['public', 'extra'],
     tables: ['middle_rows'],
-    rows: { middle_rows: 110_000, 'extra.middle_rows': 7 },
+    rows: { middle_rows: 30_000, 'extra.middle_rows': 7 },
     read: ({ middle }) => ['contents', ...middle, 'remainder', 'schema'],
   },
   {
@@ -135,7 +135,8 @@ describe('a part of a backup of several streams', () => {
       return (found?.parts ?? []).map(({ object }) => object.replace(/\..*$/, ''));
     };
     data = { large: objectsOf('large_rows'), middle: objectsOf('middle_rows') };
-    assert.deepEqual([data.large.length, data.middle.length], [2, 1]);
+    assert.ok(data.large.length > 1);
+    assert.equal(data.middle.length, 1);
   });
 
   for (const { what, schemas = [], tables = [], rows, read } of parts) {

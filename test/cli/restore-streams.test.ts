@@ -9,7 +9,7 @@ import { assertSameDatabase } from '../support/database-difference.ts';
 import { fingerprintDatabase, type DatabaseFingerprint } from '../support/database-fingerprint.ts';
 import { generatePair, type OpenPgpPair } from '../support/openpgp-pair.ts';
 import { aesKey, openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
-import { createStreamsDatabase } from '../support/streams-database.ts';
+import { createStreamsDatabase, streamTables } from '../support/streams-database.ts';
 
 let teller: StoryTeller;
 let story: Story;
@@ -64,6 +64,24 @@ describe('a backup of several streams', () => {
       await assertRestored('empty');
     });
   }
+
+  it('comes back identical with --fast, the rows of a whole table frozen', async () => {
+    await story.succeed(`restore ${backup.id} ${aesKey} --target fast --create-db --jobs 2 --fast`);
+    const visible = `ANALYZE; SELECT relname, relallvisible = relpages AS "isFrozen" FROM pg_class
+      WHERE relname IN ('${streamTables.split}', '${streamTables.whole}') ORDER BY 1`;
+    const [split, whole] = (await teller.cluster.runSql('fast', visible)).trim().split('\n');
+    assert.deepEqual([split, whole], [`${streamTables.split}|f`, `${streamTables.whole}|t`]);
+    await assertRestored('fast');
+  });
+
+  it('refuses --fast where others could see the rows, or for one session', async () => {
+    await teller.cluster.createDatabase('slow');
+    const existing = await story.run(`restore ${backup.id} ${aesKey} --target slow --jobs 2 --fast`);
+    assert.equal(existing.code, 2, existing.stderr);
+    const one = await story.run(`restore ${backup.id} ${aesKey} --target new --create-db --jobs 1 --fast`);
+    assert.equal(one.code, 2, one.stderr);
+    await teller.cluster.dropDatabase('slow');
+  });
 
   for (const jobs of [1, 2]) {
     it(`comes back identical with --jobs ${jobs}, in the place of another one`, async () => {

@@ -6,7 +6,7 @@ export const streamTables = { split: 'large_rows', whole: 'middle_rows' } as con
 
 /**
  * The sample database with two tables more: one large enough to be split between objects, and one that has an object of
- * its own. About 60 MB.
+ * its own. About 45 MB.
  */
 export async function createStreamsDatabase(cluster: Cluster, name: string): Promise<void> {
   await createSampleDatabase(cluster, name);
@@ -29,7 +29,7 @@ async function addStreamTables(cluster: Cluster, name: string): Promise<void> {
      INSERT INTO large_rows (text) SELECT encode(sha512(n::text::bytea), 'hex') FROM generate_series(1, 220000) AS n;
      ALTER TABLE large_rows ADD PRIMARY KEY (id);
      CREATE TABLE middle_rows AS SELECT n AS id, encode(sha512(n::text::bytea), 'hex') AS text
-       FROM generate_series(1, 110000) AS n;
+       FROM generate_series(1, 30000) AS n;
      CREATE INDEX middle_rows_text ON middle_rows (text);
      ALTER TABLE middle_rows ADD FOREIGN KEY (id) REFERENCES large_rows;`,
   );

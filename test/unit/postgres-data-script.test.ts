@@ -26,7 +26,7 @@ async function read(
   const bytes = Buffer.from(text, 'latin1');
   const places = [0, ...cuts.map((cut) => cut % (bytes.byteLength + 1)).toSorted((a, b) => a - b), bytes.byteLength];
   const chunks = places.slice(1).map((end, index) => bytes.subarray(places[index], end));
-  return (await collect(readDataScript(streamOf(...chunks), wanted), maxBytes)).toString('latin1');
+  return (await collect(readDataScript(streamOf(...chunks), { wanted }), maxBytes)).toString('latin1');
 }
 
 test('a data script passes as it is, however it is cut into chunks', async () => {
@@ -51,6 +51,15 @@ test('every cut of one byte is read the same', async () => {
     const cuts = Array.from({ length: Math.ceil(text.length / size) }, (_, index) => index * size);
     assert.equal(await read(text, cuts), text);
   }
+});
+
+test('tables to be frozen are emptied first', async () => {
+  const frozen = new Set([tableInScript(odd)]);
+  const source = streamOf(script(rowsOf(shop, 'a\tb\n'), rowsOf(odd, 'c\td\n')));
+  const text = (await collect(readDataScript(source, { frozen }), maxBytes)).toString('latin1');
+  const name = tableInScript(odd);
+  const expected = `TRUNCATE ONLY ${name};\nCOPY ${name} ("a", "b") FROM stdin WITH (FREEZE);\nc\td\n`;
+  assert.equal(text, script(rowsOf(shop, 'a\tb\n'), rowsOf(odd, 'c\td\n')).replace(/COPY U&.*\nc\td\n/, expected));
 });
 
 const good = script(rowsOf(shop, 'a\tb\n'));

@@ -34,6 +34,7 @@ interface RestoreOptions extends CommonOptions, AuditOptions, StoreOptions, Sele
   readonly createDb?: boolean;
   readonly swap?: boolean;
   readonly jobs?: number;
+  readonly fast?: boolean;
   readonly clean?: boolean;
   readonly schema?: readonly string[];
   readonly table?: readonly string[];
@@ -55,6 +56,7 @@ export function restoreCommand(output: Output): Command {
     .addOption(option('--create-db', 'make the target database first'))
     .addOption(option('--swap', 'restore beside the target database, then take its place; it stays under another name'))
     .addOption(option('-j, --jobs <n>', 'sessions side by side; by default by size and cores').argParser(parseJobs))
+    .addOption(option('--fast', 'load rows frozen, into a database that the restore makes, with several jobs'))
     .addOption(option('--clean', 'drop everything the target has first; a failure leaves it as it was'))
     .addOption(listOption('-n, --schema <name>', 'only this schema'))
     .addOption(listOption('-t, --table <name>', 'only this table'))
@@ -133,6 +135,7 @@ async function restoreToTarget(archive: Archive, manifest: Manifest | null, invo
       connection: await readConnection({ database: options.target, password: options.databasePassword }, context),
       mode: toMode(options),
       jobs: options.jobs,
+      isFast: options.fast === true,
       options: {
         schemas: options.schema ?? [],
         tables: options.table ?? [],
