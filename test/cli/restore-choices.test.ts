@@ -126,6 +126,8 @@ describe('the backup of a database, restored', () => {
   const contradictions = {
     'no destination': { args: '', message: /no destination given/ },
     'two destinations': { args: '--target x --output y', message: /more than one destination/ },
+    'a file and --table': { args: '--output y -t orders', message: /--table are for a restore into a database/ },
+    'a list and --schema': { args: '--list -n public', message: /--schema and --table are for/ },
     'a target and --list': { args: '--target x --list', message: /more than one destination/ },
     'an id and --at': { args: '--target x --at 2026-01-01', message: /an id and --at cannot both be given/ },
   } as const;

@@ -95,8 +95,13 @@ async function runRestore(options: RestoreOptions, context: CommandContext, args
 }
 
 /** Exactly one of three: silence about where a restore goes must not become a guess. */
-function checkDestination({ target, output, list }: RestoreOptions): void {
+function checkDestination({ target, output, list, schema = [], table = [] }: RestoreOptions): void {
   const given = [target !== undefined, output !== undefined, list === true].filter(Boolean).length;
+  if (given === 1 && target === undefined && schema.length + table.length > 0) {
+    throw new BackupError('usage', '--schema and --table are for a restore into a database', {
+      hint: 'Say --target URL, or leave them out.',
+    });
+  }
   if (given === 1) return;
   throw new BackupError('usage', given === 0 ? 'no destination given' : 'more than one destination given', {
     hint: 'Say one of --target URL, --output FILE or --list.',
