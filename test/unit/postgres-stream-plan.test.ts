@@ -5,8 +5,8 @@ import { planStreams, type DataTable, type StreamPlan, type TablePart } from '..
 
 const mebibyte = 1024 * 1024;
 const blockBytes = 8192;
-const smallestTableBytes = mebibyte;
-const smallestUnitBytes = 16 * mebibyte;
+const smallestTableBytes = mebibyte / 4;
+const smallestUnitBytes = 2 * mebibyte;
 
 function table(oid: number, sizeBytes: number, traits: Partial<DataTable> = {}): DataTable {
   const blocks = Math.floor(sizeBytes / blockBytes);
@@ -155,7 +155,7 @@ describe('planning streams', () => {
   });
 
   it('does not split what would take longer to divide than to copy', () => {
-    const { units } = planStreams([table(1, 20 * mebibyte)], 8);
+    const { units } = planStreams([table(1, 2.5 * mebibyte)], 8);
     assert.deepEqual(
       units.map(({ parts }) => parts.map(({ blocks }) => blocks)),
       [[null]],
