@@ -57,13 +57,11 @@ describe('a backup of several streams', () => {
     });
   }
 
-  for (const jobs of [2, 4]) {
-    it(`comes back identical with --jobs ${jobs}, into an empty one`, async () => {
-      await teller.cluster.createDatabase('empty');
-      await story.succeed(`restore ${backup.id} ${aesKey} --target empty --jobs ${jobs}`);
-      await assertRestored('empty');
-    });
-  }
+  it('comes back identical with --jobs 2, into an empty one', async () => {
+    await teller.cluster.createDatabase('empty');
+    await story.succeed(`restore ${backup.id} ${aesKey} --target empty --jobs 2`);
+    await assertRestored('empty');
+  });
 
   it('comes back identical with --fast, the rows of a whole table frozen', async () => {
     await story.succeed(`restore ${backup.id} ${aesKey} --target fast --create-db --jobs 2 --fast`);

@@ -47,7 +47,7 @@ const encryptions = {
 };
 
 /** How many streams there are of a backup, and of its restore. */
-const jobsOf = { 'AES-256': [1, 2, 4, 8], OpenPGP: [1, 4], busy: [1, 4] } as const;
+const jobsOf = { 'AES-256': [1, 4], OpenPGP: [2, 8], busy: [4] } as const;
 
 function jobsOption(count: number): string {
   return count === 1 ? '' : `--jobs ${count}`;
