@@ -2,7 +2,7 @@ import { formatContents, type Contents } from '../catalog/contents.ts';
 import { BackupError } from '../core/backup-error.ts';
 import { streamOf, type ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
-import { fanOut, type Branch } from '../pipeline/fan-out.ts';
+import { fork, type Branch } from '../pipeline/fan-out.ts';
 import { runSideBySide } from '../pipeline/run-side-by-side.ts';
 import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
 import { startCopyOut, type CopyOutProcess } from '../postgres/copy-out.ts';
@@ -155,8 +155,7 @@ function demandSameTables(found: ReadonlySet<number>, expected: ReadonlySet<numb
 
 /** `source`, which ends only when `check` has had a look at it and is content. */
 async function* checked(source: ByteStream, check: (copy: ByteStream) => Promise<void>): ByteStream {
-  const [copy, body] = fanOut(source, 2);
-  if (copy === undefined || body === undefined) throw new TypeError('two branches were asked for');
+  const [copy, body] = fork(source);
   const checking = checkBranch(copy, check);
   // Thrown below, in its turn.
   checking.catch(() => {});

@@ -4,6 +4,7 @@ import { BackupError } from '../core/backup-error.ts';
 import { compressionExtensions, type Compression } from '../core/compression.ts';
 import { planPgDump, whyOneStream, type DumpPlan, type DumpRequest } from '../postgres/dump-plan.ts';
 import type { ServerInfo } from '../postgres/server-info.ts';
+import { defaultJobs } from './default-jobs.ts';
 
 export interface PlanInput {
   readonly server: ServerInfo;
@@ -29,11 +30,6 @@ export interface BackupPlan {
   readonly dump: DumpPlan;
 }
 
-/** From this size on, several streams are worth it. */
-const severalStreamsFromBytes = 1024 ** 3;
-/** More streams than that are a decision, for the load they put on the server. */
-const maxJobsByDefault = 4;
-
 /** Decides names and pg_dump's arguments; touches nothing. Errors: `usage` for arguments that would break the flow. */
 export function planBackup(input: PlanInput): BackupPlan {
   return {
@@ -53,9 +49,7 @@ export function archiveName({ dump, extension }: BackupPlan): string {
 function chooseJobs({ jobs, dump, server, cores }: PlanInput): number {
   if (jobs === 1) return 1;
   const reason = whyOneStream(dump);
-  if (jobs === undefined) {
-    return reason !== null || server.sizeBytes < severalStreamsFromBytes ? 1 : Math.min(cores, maxJobsByDefault);
-  }
+  if (jobs === undefined) return reason === null ? defaultJobs(server.sizeBytes, cores) : 1;
   if (reason === null) return jobs;
   throw new BackupError('usage', `this dump cannot be several streams: ${reason}`, { hint: 'Leave --jobs out.' });
 }

@@ -1,20 +1,20 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { streamOf, type ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
-import { fanOut } from '../pipeline/fan-out.ts';
+import { fork } from '../pipeline/fan-out.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
 import { Meter } from '../pipeline/meter.ts';
 import { runSideBySide } from '../pipeline/run-side-by-side.ts';
 import { archiveToScript, needsScript, restoreArchiveAsScript } from '../postgres/archive-script.ts';
 import { cleanScript } from '../postgres/clean-script.ts';
-import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
+import type { ClientTool } from '../postgres/client-tools.ts';
 import { withServerOptions, type Connection } from '../postgres/connection.ts';
 import { listArchive, restoreArchive, restorePostData } from '../postgres/pg-restore.ts';
 import { restoreScript } from '../postgres/psql.ts';
 import { planPgRestore } from '../postgres/restore-plan.ts';
 import { withoutTransaction } from '../postgres/script-stages.ts';
 import { openSession, type Row, type Session } from '../postgres/session.ts';
-import { findPsql, unfinishedMark, type RestoreRun } from './restore-run.ts';
+import { findPgRestore, findPsql, unfinishedMark, type RestoreRun } from './restore-run.ts';
 import type { StoredStreams } from './stored-streams.ts';
 import { warnAll } from './use-case-context.ts';
 
@@ -149,8 +149,7 @@ async function restoreArchiveRows(run: ParallelRun): Promise<Uint8Array> {
   const stall = { meter, timeoutMs: target.stallTimeoutMs, what: `"${archive.name}"` };
   return await runPipeline({ signal: context.signal, stall }, async (signal) => {
     const { body } = await archive.open(signal);
-    const [copy, rows] = fanOut(meter.count(body), 2);
-    if (copy === undefined || rows === undefined) throw new TypeError('two branches were asked for');
+    const [copy, rows] = fork(meter.count(body));
     const reading = readHead(copy, async (head) => void (await listArchive({ tool, signal }, head)));
     reading.catch(() => {});
     const restore = {
@@ -205,11 +204,6 @@ async function restoreRest(archiveHead: Uint8Array, run: ParallelRun): Promise<v
     const conversion = { tool, args: [...args, '--section=post-data', '--single-transaction'], signal };
     return withoutTransaction(archiveToScript({ ...conversion, serverMajor: server.major }, streamOf(archiveHead), []));
   });
-}
-
-async function findPgRestore({ archive, target, server, context }: ParallelRun): Promise<ClientTool> {
-  const serverMajor = Math.max(archive.clientMajor ?? 0, server.major);
-  return await findClientTool('pg_restore', { serverMajor, binDir: target.binDir, env: context.env });
 }
 
 /** A server does not notice that a client is gone as long as it is at work for it. */

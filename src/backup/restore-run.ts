@@ -46,3 +46,9 @@ export async function findPsql(
 ): Promise<ClientTool> {
   return await findClientTool('psql', { serverMajor: server.major, binDir: target.binDir, env: context.env });
 }
+
+/** pg_restore reads archives of its own and of older pg_dumps. */
+export async function findPgRestore({ archive, target, server, context }: RestoreRun): Promise<ClientTool> {
+  const serverMajor = Math.max(archive.clientMajor ?? 0, server.major);
+  return await findClientTool('pg_restore', { serverMajor, binDir: target.binDir, env: context.env });
+}

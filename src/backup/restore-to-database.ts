@@ -4,7 +4,6 @@ import { productName } from '../core/version.ts';
 import { Meter } from '../pipeline/meter.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
 import { cleanScript } from '../postgres/clean-script.ts';
-import { findClientTool } from '../postgres/client-tools.ts';
 import { describeConnection, type Connection } from '../postgres/connection.ts';
 import { needsScript, restoreArchiveAsScript } from '../postgres/archive-script.ts';
 import { restoreArchive } from '../postgres/pg-restore.ts';
@@ -14,7 +13,8 @@ import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
 import { openSession, type Session } from '../postgres/session.ts';
 import { countUserObjects, createSchemas, describeContents, schemaExists } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
-import { findPsql, unfinishedMark, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
+import { defaultJobs } from './default-jobs.ts';
+import { findPgRestore, findPsql, unfinishedMark, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
 import type { StoredStreams } from './stored-streams.ts';
 import { inTarget } from './target-database.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
@@ -62,16 +62,11 @@ function demandFresh({ mode }: DatabaseTarget, jobs: number): void {
   throw new BackupError('usage', '--fast is for several jobs', { hint: 'Say --jobs as well.' });
 }
 
-/** From this size on, several jobs are worth it. */
-const severalJobsFromBytes = 1024 ** 3;
-const maxJobsByDefault = 4;
-
 /** Several jobs by default only where a failure, even our own death, leaves nothing under the name of the target. */
 function chooseJobs(archive: Archive, target: DatabaseTarget, { cores }: UseCaseContext): number {
   const reason = whyOneJob(archive, target);
   if (target.jobs === undefined) {
-    const isLarge = (archive.streams?.plainBytes ?? 0) >= severalJobsFromBytes;
-    return reason === null && isLarge && target.mode !== 'existing' ? Math.min(cores, maxJobsByDefault) : 1;
+    return reason === null && target.mode !== 'existing' ? defaultJobs(archive.streams?.plainBytes ?? 0, cores) : 1;
   }
   if (target.jobs === 1 || reason === null) return target.jobs;
   throw new BackupError('usage', `a restore with several jobs is not possible ${reason.problem}`, {
@@ -137,11 +132,10 @@ interface Fed {
 
 const feeders = { custom: feedPgRestore, plain: feedPsql } as const;
 
-async function feedPgRestore(body: ByteStream, { archive, target, server, context }: RestoreRun): Promise<Fed> {
+async function feedPgRestore(body: ByteStream, run: RestoreRun): Promise<Fed> {
+  const { target, server, context } = run;
   const { args, isSelective } = planPgRestore(target.options);
-  // pg_restore reads archives of its own and of older pg_dumps.
-  const serverMajor = Math.max(archive.clientMajor ?? 0, server.major);
-  const tool = await findClientTool('pg_restore', { serverMajor, binDir: target.binDir, env: context.env });
+  const tool = await findPgRestore(run);
   const restore = { tool, args, connection: target.connection, signal: context.signal };
   // A part of an archive is complete before its end was read and checked: only the script waits for that.
   if (!isSelective && !target.clean && !needsScript(tool, server.major)) return await restoreArchive(restore, body);

@@ -14,6 +14,12 @@ export function fanOut(source: ByteStream, count: number): readonly Branch[] {
   return Array.from({ length: count }, () => shared.branch());
 }
 
+/** The same for two consumers. */
+export function fork(source: ByteStream): readonly [Branch, Branch] {
+  const shared = new SharedStream(source, 2);
+  return [shared.branch(), shared.branch()];
+}
+
 type Step = IteratorResult<Uint8Array>;
 type Turn = PromiseWithResolvers<Step>;
 

@@ -4,7 +4,7 @@ import type { ClientTool } from './client-tools.ts';
 import { feedClient } from './feed-client.ts';
 import { createNonce, runScript } from './psql.ts';
 import type { ArchiveRestore } from './pg-restore.ts';
-import { holdBackTail, withoutTransactionTimeout } from './script-stages.ts';
+import { holdBackTail, scriptTailBytes, withoutTransactionTimeout } from './script-stages.ts';
 import { hasSucceeded, toToolFailure } from './tool-failure.ts';
 
 export interface ArchiveScriptRestore extends Omit<ArchiveRestore, 'allowEarlyExit'> {
@@ -14,9 +14,6 @@ export interface ArchiveScriptRestore extends Omit<ArchiveRestore, 'allowEarlyEx
   /** SQL to run first, in the same transaction. */
   readonly prologue?: string | undefined;
 }
-
-/** What follows the COMMIT of pg_restore's scripts is a comment and `\unrestrict`, less than 200 bytes. */
-const tailBytes = 4096;
 
 /**
  * Whether `restoreArchive` would fail because pg_restore sets `transaction_timeout`, which it does from 17 on, on a
@@ -40,7 +37,7 @@ export async function restoreArchiveAsScript(
   const conversion = { ...restore, args: [...restore.args, '--single-transaction'] };
   const script = archiveToScript(conversion, source, converterWarnings);
   const run = { tool: psql, connection: restore.connection, signal, graceMs };
-  const whole = after(restore.prologue ?? '', holdBackTail(script, tailBytes));
+  const whole = after(restore.prologue ?? '', holdBackTail(script, scriptTailBytes));
   const { warnings } = await runScript(run, createNonce(), whole);
   return { warnings: [...converterWarnings, ...warnings] };
 }

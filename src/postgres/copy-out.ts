@@ -3,8 +3,9 @@ import type { Connection } from './connection.ts';
 import type { CompletionCheck } from './dump-completion.ts';
 import { dataScriptLastLine, dataScriptPreamble, dataScriptRowsMark, tableInScript } from './data-script.ts';
 import { startDump, type DumpProcess, type StartDumpOptions } from './dump-process.ts';
+import { noTimeLimits, setKnownSettings } from './known-settings.ts';
 import { psqlArgs } from './psql.ts';
-import { quoteIdentifierInAscii, quoteLiteral } from './quote.ts';
+import { quoteIdentifierInAscii } from './quote.ts';
 import type { StreamUnit, TablePart } from './stream-plan.ts';
 
 export interface CopyOutRun {
@@ -47,7 +48,7 @@ export function startCopyOut(run: CopyOutRun, options: StartDumpOptions = {}): C
   };
 }
 
-/** What a role or a database may have set otherwise, as pg_dump sets it; `transaction_timeout` is new in 17. */
+/** What a role or a database may have set otherwise, as pg_dump sets it. */
 function sessionSettings({ extraFloatDigits, lockTimeout }: CopyOutRun): readonly (readonly [string, string])[] {
   return [
     ['search_path', ''],
@@ -57,10 +58,8 @@ function sessionSettings({ extraFloatDigits, lockTimeout }: CopyOutRun): readonl
     ['extra_float_digits', String(extraFloatDigits ?? defaultExtraFloatDigits)],
     ['synchronize_seqscans', 'off'],
     ['row_security', 'off'],
-    ['statement_timeout', '0'],
+    ...noTimeLimits.filter(([name]) => name !== 'lock_timeout'),
     ['lock_timeout', lockTimeout],
-    ['idle_in_transaction_session_timeout', '0'],
-    ['transaction_timeout', '0'],
     // A range of blocks is read by itself, and the count of rows is then that of the range.
     ['enable_tidscan', 'on'],
     ['enable_seqscan', 'off'],
@@ -74,13 +73,9 @@ const defaultExtraFloatDigits = 3;
 /** What psql is given: settings, the snapshot, and for each part what the script needs around its rows. */
 export function copyOutSql(run: CopyOutRun): string {
   const { unit, snapshotId, encoding } = run;
-  const settings = sessionSettings(run)
-    .map(([name, value]) => `(${quoteLiteral(name)}, ${quoteLiteral(value)})`)
-    .join(', ');
   const names = [...new Set(unit.parts.map((part) => `ONLY ${tableInScript(part.table)}`))];
   return [
-    `SELECT pg_catalog.set_config(w.name, w.value, false) FROM (VALUES ${settings}) AS w (name, value)`,
-    `WHERE pg_catalog.current_setting(w.name, true) IS NOT NULL \\g /dev/null`,
+    `${setKnownSettings(sessionSettings(run))} \\g /dev/null`,
     `SET client_encoding = '${encoding}';`,
     'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;',
     `SET TRANSACTION SNAPSHOT '${snapshotId}';`,

@@ -128,9 +128,9 @@ class DataScriptReader {
   }
 
   *#readRows(bytes: Buffer): Generator<Uint8Array, Buffer> {
-    const end = this.#isAtRowStart && bytes.subarray(0, 2).equals(endMark) ? 0 : bytes.indexOf(endMarkInRows) + 1;
-    const isFound = end > 0 || (this.#isAtRowStart && bytes.subarray(0, 2).equals(endMark));
-    if (!isFound) return yield* this.#passRows(bytes);
+    const isAtMark = this.#isAtRowStart && bytes.subarray(0, endMark.byteLength).equals(endMark);
+    const end = isAtMark ? 0 : bytes.indexOf(endMarkInRows) + 1;
+    if (!isAtMark && end === 0) return yield* this.#passRows(bytes);
     if (end > 0) yield* this.#passRows(bytes.subarray(0, end));
     this.#isAtRowStart = true;
     const mark = bytes.subarray(end);

@@ -14,7 +14,6 @@ interface TableRow extends Row {
 }
 
 interface SizeRow extends Row {
-  readonly name: string | null;
   readonly oid: number;
   readonly blocks: number;
   readonly sizeBytes: number;

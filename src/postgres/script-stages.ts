@@ -34,7 +34,8 @@ export async function* withoutTransactionTimeout(script: ByteStream, serverMajor
   if (head !== null) yield withoutSetting(head);
 }
 
-const tailBytes = 4096;
+/** What follows the COMMIT of pg_restore's scripts is a comment and `\unrestrict`, less than 200 bytes. */
+export const scriptTailBytes = 4096;
 const beginLine = /^((?:(?:--.*|\\restrict .*)?\n)*?)BEGIN;\n/;
 const commitLine = '\nCOMMIT;\n';
 
@@ -48,30 +49,34 @@ export async function* withoutTransaction(script: ByteStream): ByteStream {
   for await (const chunk of script) {
     held = Buffer.concat([held, chunk]);
     if (held.byteLength < preambleBytes) continue;
-    if (isHead) held = without(held, beginLine.exec(held.toString('latin1')));
+    if (isHead) held = withoutBegin(held);
     isHead = false;
-    yield held.subarray(0, -tailBytes);
-    held = Buffer.from(held.subarray(-tailBytes));
+    yield held.subarray(0, -scriptTailBytes);
+    held = Buffer.from(held.subarray(-scriptTailBytes));
   }
-  if (isHead) held = without(held, beginLine.exec(held.toString('latin1')));
+  if (isHead) held = withoutBegin(held);
   const commit = held.lastIndexOf(commitLine);
   if (commit === -1) throw new BackupError('postgres', 'pg_restore wrote a script without its COMMIT');
   yield held.subarray(0, commit + 1);
   yield held.subarray(commit + commitLine.length);
 }
 
-/** What `match` found, but for its first group, taken out. */
-function without(bytes: Buffer, match: RegExpExecArray | null): Buffer<ArrayBuffer> {
-  if (match === null) throw new BackupError('postgres', 'pg_restore wrote a script without its BEGIN');
-  return Buffer.concat([bytes.subarray(0, match[1]?.length ?? 0), bytes.subarray(match[0].length)]);
+function withoutBegin(head: Buffer): Buffer<ArrayBuffer> {
+  const rest = without(head, beginLine);
+  if (rest === null) throw new BackupError('postgres', 'pg_restore wrote a script without its BEGIN');
+  return rest;
 }
 
 function withoutSetting(head: Buffer): Buffer {
+  return without(head, timeoutSetting) ?? head;
+}
+
+/** What `pattern` finds at the start, but for its first group, taken out; `null`: it finds nothing. */
+function without(head: Buffer, pattern: RegExp): Buffer<ArrayBuffer> | null {
   // latin1 keeps every byte as it is, whatever the encoding of the script.
-  const match = timeoutSetting.exec(head.toString('latin1'));
-  if (match === null) return head;
-  const before = match[1]?.length ?? 0;
-  return Buffer.concat([head.subarray(0, before), head.subarray(match[0].length)]);
+  const match = pattern.exec(head.toString('latin1'));
+  if (match === null) return null;
+  return Buffer.concat([head.subarray(0, match[1]?.length ?? 0), head.subarray(match[0].length)]);
 }
 
 /** Throws `integrity` at the end of a script that does not end as pg_dump's scripts do. */
