@@ -217,8 +217,8 @@ async function storeUnit(
 }
 
 function contentsObject(run: CreateRun, tables: PartsByTable): NewObject {
-  const entries = [...tables].map(([{ schema, name, sizeBytes }, parts]) => {
-    return { schema, name, sizeBytes, parts: parts.toSorted((a, b) => (a.object < b.object ? -1 : 1)) };
+  const entries = [...tables].map(([{ schema, name, sizeBytes, indexBytes }, parts]) => {
+    return { schema, name, sizeBytes, indexBytes, parts: parts.toSorted((a, b) => (a.object < b.object ? -1 : 1)) };
   });
   return {
     name: `contents.json${run.plan.extension}`,

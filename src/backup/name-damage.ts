@@ -1,11 +1,10 @@
 import { BackupError } from '../core/backup-error.ts';
-import type { ByteStream } from '../core/byte-stream.ts';
 
 /**
- * The same bytes; damage that a stage found without knowing what it works on is reported as the damage of `what`, e.g.
+ * The same items, bytes as a rule; damage that a stage found without knowing what it works on is reported as the damage of `what`, e.g.
  * `object "shop/20261123T231405Z-7f3a9c/archive.dump.zst.pgp"`.
  */
-export async function* nameDamage(what: string, stream: ByteStream): ByteStream {
+export async function* nameDamage<Item>(what: string, stream: AsyncIterable<Item>): AsyncGenerator<Item> {
   try {
     yield* stream;
   } catch (error) {

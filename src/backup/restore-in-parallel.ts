@@ -1,29 +1,22 @@
+import { setTimeout } from 'node:timers/promises';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { streamOf, type ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
 import { fork } from '../pipeline/fan-out.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
-import { Meter } from '../pipeline/meter.ts';
-import { runSideBySide } from '../pipeline/run-side-by-side.ts';
 import { archiveToScript, needsScript, restoreArchiveAsScript } from '../postgres/archive-script.ts';
 import { cleanScript } from '../postgres/clean-script.ts';
-import type { ClientTool } from '../postgres/client-tools.ts';
 import { withServerOptions, type Connection } from '../postgres/connection.ts';
 import { listArchive, restoreArchive, restorePostData } from '../postgres/pg-restore.ts';
-import { restoreScript } from '../postgres/psql.ts';
 import { planPgRestore } from '../postgres/restore-plan.ts';
 import { withoutTransaction } from '../postgres/script-stages.ts';
 import { openSession, type Row, type Session } from '../postgres/session.ts';
 import { findPgRestore, findPsql, unfinishedMark, type RestoreRun } from './restore-run.ts';
-import type { StoredStreams } from './stored-streams.ts';
+import { restoreStreamRows, runOneScript, type ParallelRun, type RestToRestore } from './restore-stream-rows.ts';
 import { warnAll } from './use-case-context.ts';
 
 /** What each session may use to build an index, where the server would give it less. */
 const maintenanceBytes = 256 * 1024 * 1024;
-
-interface ParallelRun extends RestoreRun {
-  readonly jobs: number;
-}
 
 /**
  * Restores with several sessions: first the definitions, then the rows - of several streams side by side, the largest
@@ -88,56 +81,11 @@ async function tune(session: Session, isStaged: boolean): Promise<Connection> {
 
 async function restorePhases(run: ParallelRun): Promise<void> {
   const { archive, target, context } = run;
-  const archiveHead =
-    archive.streams === null ? await restoreArchiveRows(run) : await restoreStreamRows(archive.streams, run);
+  const rest =
+    archive.streams === null ? { archive: await restoreArchiveRows(run) } : await restoreStreamRows(archive.streams, run);
   target.onPhase?.('indexes, constraints and triggers');
-  await restoreRest(archiveHead, run);
+  await restoreRest(rest, run);
   context.signal.throwIfAborted();
-}
-
-/** Definitions and rows of several streams. Returns the archive that has the rest. */
-async function restoreStreamRows(streams: StoredStreams, run: ParallelRun): Promise<Uint8Array> {
-  const { target, server, context, jobs } = run;
-  // Needed by some restores only, but a backup whose contents are damaged must not pass.
-  await streams.contents(context.signal);
-  const isFrozen = target.isFast === true;
-  const request = { options: target.options, serverMajor: server.major, isTransaction: true, isFrozen };
-  const psql = await findPsql(target, server, context);
-  target.onPhase?.('definitions');
-  await runOne({ run, psql, what: 'definitions' }, context.signal, (signal) =>
-    streams.definitions('pre-data', request, signal),
-  );
-  target.onPhase?.('rows');
-  await runSideBySide(
-    streams.rowObjects.map((object) => async (signal: AbortSignal) => {
-      await runOne({ run, psql, what: object.name }, signal, (inner) => streams.rows(object, request, inner));
-    }),
-    { jobs, signal: context.signal },
-  );
-  return await streams.schema(context.signal);
-}
-
-interface Script {
-  readonly run: ParallelRun;
-  readonly psql: ClientTool;
-  /** Where the script comes from, for messages. */
-  readonly what: string;
-}
-
-/** Runs one script in one transaction of its own. */
-async function runOne(
-  { run, psql, what }: Script,
-  signal: AbortSignal,
-  open: (signal: AbortSignal) => ByteStream,
-): Promise<void> {
-  const { target, server, context } = run;
-  const meter = new Meter();
-  const stall = { meter, timeoutMs: target.stallTimeoutMs, what: `"${what}"` };
-  const restore = { tool: psql, connection: target.connection, serverMajor: server.major, allowForeignScript: true };
-  const { warnings } = await runPipeline({ signal, stall }, async (signal) => {
-    return await restoreScript({ ...restore, signal }, run.meter.count(meter.count(open(signal))));
-  });
-  warnAll(context, warnings);
 }
 
 /** Definitions and rows of one stream. Returns its beginning, up to the end of the table of contents at least. */
@@ -188,21 +136,21 @@ async function readHead(
   }
 }
 
-async function restoreRest(archiveHead: Uint8Array, run: ParallelRun): Promise<void> {
+async function restoreRest({ archive: head, entries }: RestToRestore, run: ParallelRun): Promise<void> {
   const { archive, target, server, context, jobs } = run;
   const { signal } = context;
   const tool = await findPgRestore(run);
   const { connection } = target;
   const { args } = planPgRestore(target.options);
   if (!needsScript(tool, server.major)) {
-    const { warnings } = await restorePostData({ tool, args, connection, jobs, signal }, archiveHead);
+    const { warnings } = await restorePostData({ tool, args, connection, jobs, entries, signal }, head);
     warnAll(context, warnings);
     return;
   }
   const psql = await findPsql(target, server, context);
-  await runOne({ run, psql, what: archive.name }, signal, (signal) => {
+  await runOneScript({ run, psql, what: archive.name }, signal, (signal) => {
     const conversion = { tool, args: [...args, '--section=post-data', '--single-transaction'], signal };
-    return withoutTransaction(archiveToScript({ ...conversion, serverMajor: server.major }, streamOf(archiveHead), []));
+    return withoutTransaction(archiveToScript({ ...conversion, serverMajor: server.major }, streamOf(head), []));
   });
 }
 
@@ -212,11 +160,22 @@ const endSessionsSql = `
   WHERE datname = current_database() AND usename = current_user AND backend_start >= $1 AND application_name = ANY ($2)
     AND pid <> pg_backend_pid()`;
 
+/** How long sessions may take to undo what they did. */
+const rollbackMs = 60_000;
+
+/** Until they are gone, the disk may still be full of what they wrote. */
+async function endSessions(session: Session, startedAt: string, names: readonly string[]): Promise<void> {
+  const deadline = performance.now() + rollbackMs;
+  while ((await session.query(endSessionsSql, [startedAt, names])).length > 0 && performance.now() < deadline) {
+    await setTimeout(100);
+  }
+}
+
 async function emptyAgain({ target, server, context }: RestoreRun, startedAt: string): Promise<void> {
   const { application_name: name } = target.connection.parameters;
   try {
     await using session = await openSession(target.connection, { applicationName: productName });
-    await session.query(endSessionsSql, [startedAt, name === undefined ? ['pg_restore', 'psql'] : [name]]);
+    await endSessions(session, startedAt, name === undefined ? ['pg_restore', 'psql', productName] : [name]);
     await session.query(cleanScript(server.major));
   } catch (error) {
     const problem = describeError(error);

@@ -2,10 +2,10 @@ import { objectKey } from '../catalog/catalog.ts';
 import { parseContents, type Contents } from '../catalog/contents.ts';
 import type { ManifestObject, ObjectRole } from '../catalog/manifest.ts';
 import { BackupError } from '../core/backup-error.ts';
-import { collect, streamOf, type ByteStream } from '../core/byte-stream.ts';
+import { collect, streamOf, type ByteStream, type Stage } from '../core/byte-stream.ts';
 import { archiveToScript } from '../postgres/archive-script.ts';
 import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
-import { readDataScript, tableInScript } from '../postgres/data-script.ts';
+import { readDataPieces, tableInScript, toDataScript, type DataScriptPiece } from '../postgres/data-script.ts';
 import { listArchive } from '../postgres/pg-restore.ts';
 import { planPgRestore, type RestoreRequest } from '../postgres/restore-plan.ts';
 import { withoutTransaction } from '../postgres/script-stages.ts';
@@ -114,17 +114,36 @@ export class StoredStreams {
   }
 
   /** The rows of one object, or those that are chosen, as a script. */
-  rows(object: ManifestObject, request: ScriptRequest, signal: AbortSignal): ByteStream {
-    const plain = this.read(object, signal);
-    if (object.role === 'remainder') return this.#convert(plain, { section: 'data', request, signal });
-    return nameDamage(`object "${this.#keyOf(object)}"`, this.#chosenRows(plain, request, signal));
+  async *rows(object: ManifestObject, request: ScriptRequest, signal: AbortSignal): ByteStream {
+    if (object.role === 'remainder') yield* this.remainder(object, request, signal);
+    else yield* toDataScript(this.dataPieces(object, request, signal));
   }
 
-  async *#chosenRows(plain: ByteStream, { options, isFrozen }: ScriptRequest, signal: AbortSignal): ByteStream {
+  /** The rows of the remainder, or those that are chosen, as a script. */
+  remainder(object: ManifestObject, request: ScriptRequest, signal: AbortSignal): ByteStream {
+    return this.#convert(this.read(object, signal), { section: 'data', request, signal });
+  }
+
+  /** What is in one data script, or what is chosen of it; `count` sees its bytes. */
+  dataPieces(
+    object: ManifestObject,
+    request: ScriptRequest,
+    signal: AbortSignal,
+    count: Stage = (source) => source,
+  ): AsyncIterable<DataScriptPiece> {
+    const pieces = this.#chosenPieces(count(this.read(object, signal)), request, signal);
+    return nameDamage(`object "${this.#keyOf(object)}"`, pieces);
+  }
+
+  async *#chosenPieces(
+    script: ByteStream,
+    { options, isFrozen }: ScriptRequest,
+    signal: AbortSignal,
+  ): AsyncIterable<DataScriptPiece> {
     const wanted = planPgRestore(options).isSelective ? await this.#chooseTables(options, signal) : null;
     const whole =
       isFrozen === true ? (await this.contents(signal)).tables.filter(({ parts }) => parts.length === 1) : [];
-    yield* readDataScript(plain, {
+    yield* readDataPieces(script, {
       wanted: wanted && new Set(wanted.map(tableInScript)),
       frozen: new Set(whole.map(tableInScript)),
     });

@@ -16,6 +16,8 @@ const contentsSchema = z
           name: z.string(),
           /** What the table and its TOAST table took on the server. */
           sizeBytes: count,
+          /** What its indexes took there. */
+          indexBytes: count.default(0),
           parts: z
             .array(
               z

@@ -4,31 +4,48 @@ export interface SideBySideOptions {
   readonly signal: AbortSignal;
 }
 
+/** A task of a queue; what it adds to the queue comes before what is there. */
+export type Task = (signal: AbortSignal, queue: TaskQueue) => Promise<void>;
+
+export interface TaskQueue {
+  addFirst(...tasks: readonly Task[]): void;
+}
+
 /**
- * Runs tasks in their order, `jobs` at a time, and gives their results in that order. On the first failure no further
- * task begins, the signal that the others got aborts with it, and it is thrown when all of them have settled; an
- * interruption from outside comes before what it caused.
+ * Runs tasks in their order, `jobs` at a time, and those that they add on their way. On the first failure no further task
+ * begins, the signal that the others got aborts with it, and it is thrown when all of them have settled; an interruption
+ * from outside comes before what it caused.
  */
+export async function runQueue(tasks: readonly Task[], options: SideBySideOptions): Promise<void> {
+  const teardown = new AbortController();
+  const signal = AbortSignal.any([options.signal, teardown.signal]);
+  const waiting = [...tasks];
+  const queue: TaskQueue = { addFirst: (...added) => void waiting.unshift(...added) };
+  const running = new Set<Promise<void>>();
+  while (!signal.aborted && (waiting.length > 0 || running.size > 0)) {
+    const task = running.size < options.jobs ? waiting.shift() : undefined;
+    if (task === undefined) {
+      await Promise.race(running);
+      continue;
+    }
+    const run = task(signal, queue)
+      .catch((error: unknown) => teardown.abort(error))
+      .finally(() => running.delete(run));
+    running.add(run);
+  }
+  await Promise.all(running);
+  signal.throwIfAborted();
+}
+
+/** Runs tasks as `runQueue` does, and gives their results in the order of the tasks. */
 export async function runSideBySide<Result>(
   tasks: readonly ((signal: AbortSignal) => Promise<Result>)[],
   options: SideBySideOptions,
 ): Promise<Result[]> {
-  const teardown = new AbortController();
-  const signal = AbortSignal.any([options.signal, teardown.signal]);
   const results: Result[] = [];
-  let next = 0;
-  const work = async (): Promise<void> => {
-    while (next < tasks.length && !signal.aborted) {
-      const index = next;
-      next += 1;
-      const task = tasks[index];
-      if (task !== undefined) results[index] = await task(signal);
-    }
-  };
-  const workers = Array.from({ length: Math.min(options.jobs, tasks.length) }, async () => {
-    await work().catch((error: unknown) => teardown.abort(error));
+  const queue = tasks.map((task, index) => async (signal: AbortSignal) => {
+    results[index] = await task(signal);
   });
-  await Promise.all(workers);
-  signal.throwIfAborted();
+  await runQueue(queue, options);
   return results;
 }

@@ -18,12 +18,18 @@ export interface ClientExit {
   readonly startError?: Error;
 }
 
+export interface ClientFile {
+  readonly content: string | Uint8Array;
+  /** The argument that names it. */
+  readonly argument: (path: string) => string;
+}
+
 export interface ClientProcessOptions {
   readonly args: readonly string[];
   /** Adds `--dbname`; the password goes another way. */
   readonly connection?: Connection;
-  /** What the child reads as a file of its own, whose path is its last argument. */
-  readonly file?: Uint8Array;
+  /** What the child reads as files of its own, named by its last arguments. */
+  readonly files?: readonly ClientFile[];
   /** Without it stdin is empty. */
   readonly withStdin?: boolean;
   /** Open descriptor for stdout, whose `stdout` here is then empty. */
@@ -140,8 +146,8 @@ export function startClientProcess(tool: ClientTool, options: ClientProcessOptio
   const { connection } = options;
   const access = connection === undefined ? null : openClientAccess(connection);
   const firstFree = firstExtraDescriptor + (access?.descriptors.length ?? 0);
-  const file = options.file === undefined ? null : openPrivateFile(options.file, firstFree);
-  const client = new ClientProcess(tool, spawnClient(tool, options, { access, file }), {
+  const files = openFiles(options.files ?? [], firstFree);
+  const client = new ClientProcess(tool, spawnClient(tool, options, { access, files }), {
     secrets: connection === undefined ? [] : secretTexts(connection),
     graceMs: options.graceMs ?? defaultGraceMs,
     interruptFirst: options.interruptFirst ?? false,
@@ -155,19 +161,31 @@ export function startClientProcess(tool: ClientTool, options: ClientProcessOptio
   async function cleanUp(): Promise<void> {
     await client.exited;
     access?.[Symbol.dispose]();
-    file?.[Symbol.dispose]();
+    for (const { file } of files) file[Symbol.dispose]();
     options.signal?.removeEventListener('abort', terminate);
   }
 }
 
-interface ClientFiles {
-  readonly access: ClientAccess | null;
-  readonly file: PrivateFile | null;
+interface OpenFile {
+  readonly file: PrivateFile;
+  readonly argument: string;
 }
 
-function spawnClient(tool: ClientTool, options: ClientProcessOptions, { access, file }: ClientFiles): ChildProcess {
-  const args = [...options.args, ...optional(access?.argument), ...optional(file?.path)];
-  const descriptors = [...(access?.descriptors ?? []), ...optional(file?.descriptor)];
+function openFiles(files: readonly ClientFile[], firstDescriptor: number): OpenFile[] {
+  return files.map(({ content, argument }, index) => {
+    const file = openPrivateFile(content, firstDescriptor + index);
+    return { file, argument: argument(file.path) };
+  });
+}
+
+interface ClientFiles {
+  readonly access: ClientAccess | null;
+  readonly files: readonly OpenFile[];
+}
+
+function spawnClient(tool: ClientTool, options: ClientProcessOptions, { access, files }: ClientFiles): ChildProcess {
+  const args = [...options.args, ...optional(access?.argument), ...files.map(({ argument }) => argument)];
+  const descriptors = [...(access?.descriptors ?? []), ...files.flatMap(({ file }) => optional(file.descriptor))];
   const [program = tool.path, ...before] = options.isOutputLarge === true ? withLargeOutput(tool.path) : [tool.path];
   const child = spawn(program, [...before, ...args], {
     env: { ...clientEnvironment(process.env), ...access?.env },

@@ -33,9 +33,9 @@ export function tableInScript({ schema, name }: TableName): string {
  */
 const identifier = String.raw`(?:U&)?"(?:[\x20-\x21\x23-\x7e]|"")+"`;
 const copyLine = new RegExp(
-  `^COPY (${identifier}\\.${identifier}) \\(${identifier}(?:, ${identifier})*\\) FROM stdin;$`,
+  `^COPY ((${identifier}\\.${identifier}) \\(${identifier}(?:, ${identifier})*\\)) FROM stdin;$`,
 );
-const encodingLine = /^SET client_encoding = '[A-Za-z0-9_]+';$/;
+const encodingLine = /^SET client_encoding = '([A-Za-z0-9_]+)';$/;
 const commentLine = /^(?:--[\x20-\x7e]*)?$/;
 const preambleLines: ReadonlySet<string> = new Set(dataScriptPreamble('').split('\n'));
 
@@ -54,11 +54,60 @@ export interface DataScriptChoice {
   readonly frozen?: ReadonlySet<string>;
 }
 
+/** The beginning of the rows of a table. */
+export interface CopyPiece {
+  readonly kind: 'copy';
+  /** As `tableInScript` names it. */
+  readonly table: string;
+  /** `"schema"."table" ("column", ...)`. */
+  readonly target: string;
+  /** The encoding of the rows. */
+  readonly encoding: string;
+  readonly isFrozen: boolean;
+}
+
+/** A part of a data script: a line outside of rows, or rows and what is around them. */
+export type DataScriptPiece =
+  | { readonly kind: 'line'; readonly text: string }
+  | CopyPiece
+  | { readonly kind: 'rows'; readonly bytes: Uint8Array }
+  | { readonly kind: 'end' };
+
+/** A script for psql of the pieces of a data script, or of what is chosen of it. */
+export async function* toDataScript(pieces: AsyncIterable<DataScriptPiece>): ByteStream {
+  for await (const piece of pieces) yield toScript(piece);
+}
+
+function toScript(piece: DataScriptPiece): Uint8Array {
+  switch (piece.kind) {
+    case 'line':
+      return Buffer.from(`${piece.text}\n`, 'latin1');
+    case 'copy':
+      return Buffer.from(piece.isFrozen ? frozenCopy(piece) : `COPY ${piece.target} FROM stdin;\n`, 'latin1');
+    case 'rows':
+      return piece.bytes;
+    case 'end':
+      return Buffer.from('\\.\n');
+  }
+}
+
+function frozenCopy({ table, target }: CopyPiece): string {
+  return `${emptied(table)};\nCOPY ${target} FROM stdin WITH (FREEZE);\n`;
+}
+
+/** Rows can be frozen only in a table that the same transaction has made or emptied (manual, "COPY"). */
+export function emptied(table: string): string {
+  return `TRUNCATE ONLY ${table}`;
+}
+
 /**
- * A data script as it is, or what is chosen of it. Fails with `integrity` for anything that `create` does not write: psql
- * would run it, commands of the shell included. Ends only after the last line.
+ * The pieces of a data script, or of what is chosen of it. Fails with `integrity` for anything that `create` does not
+ * write: psql would run it, commands of the shell included. Ends only after the last line.
  */
-export async function* readDataScript(script: ByteStream, choice: DataScriptChoice = {}): ByteStream {
+export async function* readDataPieces(
+  script: ByteStream,
+  choice: DataScriptChoice = {},
+): AsyncGenerator<DataScriptPiece> {
   const reader = new DataScriptReader(choice);
   for await (const chunk of script) yield* reader.read(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
   reader.finish();
@@ -70,6 +119,7 @@ class DataScriptReader {
   #state: 'lines' | 'rows' | 'complete' = 'lines';
   /** The beginning of a line that has not come yet, or of a row of which it cannot be said yet whether it is one. */
   #held: Buffer = Buffer.alloc(0);
+  #encoding: string | undefined;
   #isAtRowStart = false;
   #isWanted = true;
 
@@ -78,7 +128,7 @@ class DataScriptReader {
     this.#frozen = frozen;
   }
 
-  *read(chunk: Buffer): Generator<Uint8Array> {
+  *read(chunk: Buffer): Generator<DataScriptPiece> {
     let rest = this.#held.byteLength === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     this.#held = Buffer.alloc(0);
     while (rest.byteLength > 0) {
@@ -95,39 +145,41 @@ class DataScriptReader {
   }
 
   /** Returns what is left; the same when more bytes are needed. */
-  *#readLine(bytes: Buffer): Generator<Uint8Array, Buffer> {
+  *#readLine(bytes: Buffer): Generator<DataScriptPiece, Buffer> {
     const end = bytes.indexOf(newline);
     if (end === -1) {
       if (bytes.byteLength > maxLineBytes) throw foreign('a line is too long');
       return bytes;
     }
-    const line = bytes.toString('latin1', 0, end);
     if (this.#state === 'complete') throw foreign('something follows its last line');
-    const entered = this.#enter(line);
-    if (entered === line) yield bytes.subarray(0, end + 1);
-    else if (entered !== null) yield Buffer.from(`${entered}\n`, 'latin1');
+    const piece = this.#enter(bytes.toString('latin1', 0, end));
+    if (piece !== null) yield piece;
     return bytes.subarray(end + 1);
   }
 
-  /** Goes to the state after a line outside of rows; gives what is to take its place, `null` for nothing. */
-  #enter(line: string): string | null {
-    const [, table] = copyLine.exec(line) ?? [];
-    if (table !== undefined) {
-      this.#state = 'rows';
-      this.#isAtRowStart = true;
-      this.#isWanted = this.#wanted === null || this.#wanted.has(table);
-      if (!this.#isWanted) return null;
-      return this.#frozen.has(table) ? toFrozenCopy(table, line) : line;
-    }
-    if (line === dataScriptLastLine) {
-      this.#state = 'complete';
-    } else if (!preambleLines.has(line) && !encodingLine.test(line) && !commentLine.test(line)) {
+  /** Goes to the state after a line outside of rows; gives what it is, `null` where nobody wants it. */
+  #enter(line: string): DataScriptPiece | null {
+    const copy = copyLine.exec(line);
+    if (copy !== null) return this.#enterRows(copy);
+    const [, encoding] = encodingLine.exec(line) ?? [];
+    if (encoding !== undefined) this.#encoding = encoding;
+    else if (line === dataScriptLastLine) this.#state = 'complete';
+    else if (!preambleLines.has(line) && !commentLine.test(line)) {
       throw foreign('a line of it is none that a backup writes');
     }
-    return line;
+    return { kind: 'line', text: line };
   }
 
-  *#readRows(bytes: Buffer): Generator<Uint8Array, Buffer> {
+  #enterRows([, target = '', table = '']: RegExpExecArray): CopyPiece | null {
+    if (this.#encoding === undefined) throw foreign('it does not say the encoding of its rows');
+    this.#state = 'rows';
+    this.#isAtRowStart = true;
+    this.#isWanted = this.#wanted === null || this.#wanted.has(table);
+    if (!this.#isWanted) return null;
+    return { kind: 'copy', table, target, encoding: this.#encoding, isFrozen: this.#frozen.has(table) };
+  }
+
+  *#readRows(bytes: Buffer): Generator<DataScriptPiece, Buffer> {
     const isAtMark = this.#isAtRowStart && bytes.subarray(0, endMark.byteLength).equals(endMark);
     const end = isAtMark ? 0 : bytes.indexOf(endMarkInRows) + 1;
     if (!isAtMark && end === 0) return yield* this.#passRows(bytes);
@@ -136,25 +188,20 @@ class DataScriptReader {
     const mark = bytes.subarray(end);
     if (mark.byteLength < 3) return end === 0 ? bytes : mark;
     if (mark[2] !== newline) throw foreign('a row begins with an end mark');
-    if (this.#isWanted) yield mark.subarray(0, 3);
+    if (this.#isWanted) yield { kind: 'end' };
     this.#state = 'lines';
     return mark.subarray(3);
   }
 
   /** Passes rows on, but for a last byte or two that may be the beginning of the end mark. */
-  *#passRows(bytes: Buffer): Generator<Uint8Array, Buffer> {
+  *#passRows(bytes: Buffer): Generator<DataScriptPiece, Buffer> {
     if (this.#isAtRowStart && bytes.byteLength === 1 && bytes[0] === endMark[0]) return bytes;
     const endsInMark = bytes.at(-1) === endMark[0] && bytes.at(-2) === newline;
     const end = endsInMark ? bytes.byteLength - 1 : bytes.byteLength;
     this.#isAtRowStart = bytes[end - 1] === newline;
-    if (this.#isWanted) yield bytes.subarray(0, end);
+    if (this.#isWanted) yield { kind: 'rows', bytes: bytes.subarray(0, end) };
     return bytes.subarray(end);
   }
-}
-
-/** Rows can be frozen only in a table that the same transaction has made or emptied (manual, "COPY"). */
-function toFrozenCopy(table: string, line: string): string {
-  return `TRUNCATE ONLY ${table};\n${line.slice(0, -1)} WITH (FREEZE);`;
 }
 
 function foreign(reason: string): BackupError {

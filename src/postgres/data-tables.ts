@@ -17,6 +17,7 @@ interface SizeRow extends Row {
   readonly oid: number;
   readonly blocks: number;
   readonly sizeBytes: number;
+  readonly indexBytes: number;
   readonly isHeap: boolean;
   readonly isSameFile: boolean;
 }
@@ -35,6 +36,7 @@ const sizesSql = `
   SELECT c.oid::int8::float8 AS oid,
     pg_relation_size(c.oid)::float8 / current_setting('block_size')::int AS blocks,
     pg_table_size(c.oid)::float8 AS "sizeBytes",
+    pg_indexes_size(c.oid)::float8 AS "indexBytes",
     EXISTS (SELECT FROM pg_am WHERE pg_am.oid = c.relam AND amname = 'heap') AS "isHeap",
     to_regclass(format('%I.%I', n.nspname, c.relname))::oid = c.oid
       AND pg_relation_filenode(c.oid) = c.relfilenode AS "isSameFile"
@@ -73,7 +75,8 @@ export async function findDataTables(
     const size = sizeOf.get(oid);
     if (size?.isSameFile !== true) throw wasChanged({ schema, name });
     const canSplit = size.isHeap && options.versionNum >= firstVersionWithRangeScan;
-    return { oid, schema, name, columns, blocks: size.blocks, sizeBytes: size.sizeBytes, canSplit };
+    const { blocks, sizeBytes, indexBytes } = size;
+    return { oid, schema, name, columns, blocks, sizeBytes, indexBytes, canSplit };
   });
 }
 

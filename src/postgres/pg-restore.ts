@@ -1,5 +1,5 @@
 import type { ByteStream } from '../core/byte-stream.ts';
-import { startClientProcess, type ClientProcess } from './client-process.ts';
+import { startClientProcess, type ClientFile, type ClientProcess } from './client-process.ts';
 import type { ClientTool } from './client-tools.ts';
 import type { Connection } from './connection.ts';
 import { feedClient } from './feed-client.ts';
@@ -58,6 +58,8 @@ export interface DefinitionsRestore {
   readonly connection: Connection;
   /** How many sessions work side by side. */
   readonly jobs: number;
+  /** Only the entries with these ids, in this order; all by default. */
+  readonly entries?: readonly number[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -70,9 +72,13 @@ export async function restorePostData(
   restore: DefinitionsRestore,
   archive: Uint8Array,
 ): Promise<{ readonly warnings: readonly string[] }> {
-  const { tool, connection, jobs, signal } = restore;
+  const { tool, connection, jobs, entries, signal } = restore;
   const args = [...restore.args, '--section=post-data', `--jobs=${jobs}`, '--exit-on-error', '--no-password'];
-  const client = startClientProcess(tool, { args, connection, file: archive, signal });
+  const files: ClientFile[] = [{ content: archive, argument: (path) => path }];
+  if (entries !== undefined) {
+    files.unshift({ content: entries.map((id) => `${id};\n`).join(''), argument: (path) => `--use-list=${path}` });
+  }
+  const client = startClientProcess(tool, { args, connection, files, signal });
   client.stdout.resume();
   try {
     await finish(client, signal);

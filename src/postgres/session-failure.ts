@@ -1,5 +1,6 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { errorCode } from '../core/error-code.ts';
+import { hintFor } from './server-hints.ts';
 
 interface Meaning {
   readonly what: string;
@@ -79,6 +80,20 @@ export function toConnectFailure(error: unknown, address: string): BackupError {
   if (error instanceof BackupError) return error;
   const { what, hint } = meaningOf(error);
   return new BackupError('postgres', `cannot connect to ${address}: ${what}`, { hint, cause: error });
+}
+
+/** The error for a statement that failed. `address` is without secrets. */
+export function toQueryFailure(error: unknown, address: string): BackupError {
+  const text = describeError(error);
+  const message = `query failed on ${address}: ${text}${placeInRows(error)}`;
+  return new BackupError('postgres', message, { hint: hintFor(text), cause: error });
+}
+
+/** Where in a COPY, without the value there, which the server quotes and which is nobody's business. */
+function placeInRows(error: unknown): string {
+  const { where } = error as { readonly where?: string };
+  const [place] = /^COPY .*?, line \d+/.exec(where ?? '') ?? [];
+  return place === undefined ? '' : ` (${place})`;
 }
 
 function meaningOf(error: unknown): { readonly what: string; readonly hint: string | undefined } {

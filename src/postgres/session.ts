@@ -1,9 +1,10 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { cancelQuery } from './cancel-query.ts';
 import { describeConnection, type Connection } from './connection.ts';
+import { CopyIn } from './copy-in.ts';
 import { noTimeLimits, setKnownSettings } from './known-settings.ts';
 import { connectClient, type ConnectedClient } from './session-client.ts';
-import { isAboutEncryption, isAboutReachability, toConnectFailure } from './session-failure.ts';
+import { isAboutEncryption, isAboutReachability, toConnectFailure, toQueryFailure } from './session-failure.ts';
 import { serverDemands, serverStateSql, type ServerDemand, type ServerState } from './target-session.ts';
 import { encryptionAttempts } from './tls-options.ts';
 
@@ -17,6 +18,16 @@ export interface Session extends AsyncDisposable {
   readonly lost: Promise<BackupError>;
   /** The rows of one statement. Errors: `postgres`, with the server's error as cause; the signal's reason. */
   query<Result extends Row = Row>(sql: string, values?: readonly unknown[]): Promise<readonly Result[]>;
+  /** Begins a `COPY … FROM STDIN`. No query may be sent before its end. Errors: as those of `query`, also of its methods. */
+  copyIn(sql: string): Promise<RowSink>;
+}
+
+/** Where the rows of a COPY go. */
+export interface RowSink {
+  /** Settles when the chunk may be used for something else. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Ends the rows; settles when the server has them all. */
+  end(): Promise<void>;
 }
 
 export interface OpenSessionOptions {
@@ -135,17 +146,31 @@ class PgSession implements Session {
   }
 
   async query<Result extends Row = Row>(sql: string, values?: readonly unknown[]): Promise<readonly Result[]> {
-    this.#signal?.throwIfAborted();
-    this.#queries += 1;
-    try {
+    return await this.#ask(async () => {
       const { client } = this.#connected;
       const result =
         values === undefined ? await client.query<Result>(sql) : await client.query<Result>(sql, [...values]);
       return result.rows;
+    });
+  }
+
+  async copyIn(sql: string): Promise<RowSink> {
+    const copy = new CopyIn(sql);
+    await this.#ask(async () => await this.#connected.client.query(copy).begin());
+    return {
+      write: async (chunk) => await this.#ask(async () => await copy.write(chunk)),
+      end: async () => await this.#ask(async () => await copy.end()),
+    };
+  }
+
+  async #ask<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#signal?.throwIfAborted();
+    this.#queries += 1;
+    try {
+      return await work();
     } catch (error) {
       this.#signal?.throwIfAborted();
-      const message = `query failed on ${describeConnection(this.connection)}: ${describeError(error)}`;
-      throw new BackupError('postgres', message, { cause: error });
+      throw toQueryFailure(error, describeConnection(this.connection));
     } finally {
       this.#queries -= 1;
     }

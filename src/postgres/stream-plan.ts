@@ -9,6 +9,8 @@ export interface DataTable {
   readonly blocks: number;
   /** Of the table and its TOAST table. */
   readonly sizeBytes: number;
+  /** Of its indexes. */
+  readonly indexBytes: number;
   /** Whether a range of blocks can be read without reading the others. */
   readonly canSplit: boolean;
 }

@@ -9,6 +9,7 @@ const tables: Contents['tables'] = [
     schema: 'public',
     name: 'Ünïcode "quoted"',
     sizeBytes: 123_456_789,
+    indexBytes: 12_345_678,
     parts: [
       { object: 'data-001.sql.zst.aes', rows: 1000 },
       { object: 'data-002.sql.zst.aes', rows: null },

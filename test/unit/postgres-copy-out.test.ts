@@ -11,6 +11,7 @@ const shop: DataTable = {
   columns: ['id', 'note'],
   blocks: 4096,
   sizeBytes: 33_554_432,
+  indexBytes: 1_048_576,
   canSplit: true,
 };
 

@@ -6,8 +6,9 @@ import { collect, streamOf } from '../../src/core/byte-stream.ts';
 import {
   dataScriptLastLine,
   dataScriptPreamble,
-  readDataScript,
+  readDataPieces,
   tableInScript,
+  toDataScript,
 } from '../../src/postgres/data-script.ts';
 
 const maxBytes = 1024 * 1024;
@@ -26,7 +27,7 @@ async function read(
   const bytes = Buffer.from(text, 'latin1');
   const places = [0, ...cuts.map((cut) => cut % (bytes.byteLength + 1)).toSorted((a, b) => a - b), bytes.byteLength];
   const chunks = places.slice(1).map((end, index) => bytes.subarray(places[index], end));
-  return (await collect(readDataScript(streamOf(...chunks), { wanted }), maxBytes)).toString('latin1');
+  return (await collect(toDataScript(readDataPieces(streamOf(...chunks), { wanted })), maxBytes)).toString('latin1');
 }
 
 test('a data script passes as it is, however it is cut into chunks', async () => {
@@ -56,7 +57,7 @@ test('every cut of one byte is read the same', async () => {
 test('tables to be frozen are emptied first', async () => {
   const frozen = new Set([tableInScript(odd)]);
   const source = streamOf(script(rowsOf(shop, 'a\tb\n'), rowsOf(odd, 'c\td\n')));
-  const text = (await collect(readDataScript(source, { frozen }), maxBytes)).toString('latin1');
+  const text = (await collect(toDataScript(readDataPieces(source, { frozen })), maxBytes)).toString('latin1');
   const name = tableInScript(odd);
   const expected = `TRUNCATE ONLY ${name};\nCOPY ${name} ("a", "b") FROM stdin WITH (FREEZE);\nc\td\n`;
   assert.equal(text, script(rowsOf(shop, 'a\tb\n'), rowsOf(odd, 'c\td\n')).replace(/COPY U&.*\nc\td\n/, expected));
