@@ -7,8 +7,11 @@ export interface ExpectedSize {
   readonly sizeBytes: number;
 }
 
+/** Enough to keep a program waiting, and little to copy. */
+const heldBytes = 1024;
+
 /**
- * Holds back the last chunk until the source has ended without an error and, where it is known, with the expected size
+ * Holds back the last bytes until the source has ended without an error and, where it is known, with the expected size
  * (`integrity` otherwise). psql and pg_restore finish their work on the last bytes, not on the end of the stream: they
  * must not get them before everything was checked.
  */
@@ -19,9 +22,11 @@ export function holdLastChunk(expected?: ExpectedSize): Stage {
     for await (const chunk of source) {
       if (chunk.byteLength === 0) continue;
       if (held !== undefined) yield held;
+      const start = Math.max(0, chunk.byteLength - heldBytes);
       // A copy: the chunk belongs to its producer again as soon as the next one is asked for.
-      held = Buffer.from(chunk);
+      held = Buffer.from(chunk.subarray(start));
       sizeBytes += chunk.byteLength;
+      if (start > 0) yield chunk.subarray(0, start);
     }
     if (expected !== undefined && sizeBytes !== expected.sizeBytes) {
       throw new BackupError(
