@@ -93,10 +93,15 @@ async function storeRows(run: CreateRun, snapshot: Snapshot, tables: PartsByTabl
   const units = streams.plan.units.map((unit, index) => {
     return async (signal: AbortSignal) => await storeUnit({ unit, index, tables }, { run, streams, signal });
   });
-  return await runSideBySide(
-    [async (signal) => await storeObject(remainderObject(run, streams), run, signal), ...units],
-    { jobs: plan.jobs, signal: context.signal },
+  const [remainder = [], rows = []] = await runSideBySide(
+    [
+      // Beside them: it mostly waits for the answers to its many small questions.
+      async (signal) => [await storeObject(remainderObject(run, streams), run, signal)],
+      async (signal) => await runSideBySide(units, { jobs: plan.jobs, signal }),
+    ],
+    { jobs: 2, signal: context.signal },
   );
+  return [...remainder, ...rows];
 }
 
 function schemaObject(run: CreateRun, snapshot: Snapshot): NewObject {

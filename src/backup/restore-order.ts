@@ -6,18 +6,24 @@ type Table = Contents['tables'][number];
 /** To build an index takes about twice as long as to load as many bytes of rows. */
 const indexWeight = 2;
 
+/** Bytes whose rows would take as long as the table with its indexes. */
+export function weightOf({ sizeBytes, indexBytes }: Table): number {
+  return sizeBytes + indexWeight * indexBytes;
+}
+
 /**
  * The order in which objects with rows are best loaded: first those of the table that takes longest with its indexes,
  * one after another, so that its indexes can be begun while other rows are loaded; the remainder by its size.
  */
 export function orderForRestore(objects: readonly ManifestObject[], { tables }: Contents): ManifestObject[] {
   const weights = new Map<string, number>();
-  for (const { sizeBytes, indexBytes, parts } of tables) {
-    const weight = sizeBytes + indexWeight * indexBytes;
-    for (const { object } of parts) weights.set(object, Math.max(weights.get(object) ?? 0, weight));
+  for (const table of tables) {
+    for (const { object } of table.parts) {
+      weights.set(object, Math.max(weights.get(object) ?? 0, weightOf(table)));
+    }
   }
-  const weightOf = ({ name, plainBytes }: ManifestObject) => weights.get(name) ?? plainBytes;
-  return objects.toSorted((a, b) => weightOf(b) - weightOf(a) || (a.name < b.name ? -1 : 1));
+  const weigh = ({ name, plainBytes }: ManifestObject) => weights.get(name) ?? plainBytes;
+  return objects.toSorted((a, b) => weigh(b) - weigh(a) || (a.name < b.name ? -1 : 1));
 }
 
 /** Knows which tables are complete once an object was loaded. */

@@ -13,7 +13,7 @@ import { restorePostData } from '../postgres/pg-restore.ts';
 import { restoreScript } from '../postgres/psql.ts';
 import { planPgRestore } from '../postgres/restore-plan.ts';
 import { openSession, type Session } from '../postgres/session.ts';
-import { orderForRestore, TablesUnderWay } from './restore-order.ts';
+import { orderForRestore, TablesUnderWay, weightOf } from './restore-order.ts';
 import { findPgRestore, findPsql, type RestoreRun } from './restore-run.ts';
 import type { ScriptRequest, StoredStreams } from './stored-streams.ts';
 import { warnAll } from './use-case-context.ts';
@@ -30,8 +30,8 @@ export interface RestToRestore {
   readonly entries?: readonly number[];
 }
 
-/** A table with less than that is not worth a pg_restore of its own for each index. */
-const smallestBytesOfOwnIndexes = 8 * 1024 * 1024;
+/** A table that weighs less is not worth a pg_restore of its own for each index. */
+const smallestWeight = 32 * 1024 * 1024;
 
 /** Definitions and rows of several streams, and the indexes of large tables, each as soon as its table is complete. */
 export async function restoreStreamRows(streams: StoredStreams, run: ParallelRun): Promise<RestToRestore> {
@@ -52,8 +52,8 @@ export async function restoreStreamRows(streams: StoredStreams, run: ParallelRun
     return async (signal, queue) => {
       await loadObject(object, parts, signal);
       for (const table of tables.completedBy(object.name)) {
-        const isLarge = table.sizeBytes + table.indexBytes >= smallestBytesOfOwnIndexes;
-        queue.addFirst(...(isLarge ? indexesOf(table, entries) : []).map((id) => buildIndex(id, parts)));
+        const indexes = weightOf(table) < smallestWeight ? [] : indexesOf(table, entries);
+        queue.addFirst(...indexes.map((id) => buildIndex(id, parts)));
       }
     };
   });

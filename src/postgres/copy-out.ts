@@ -70,19 +70,26 @@ function sessionSettings({ extraFloatDigits, lockTimeout }: CopyOutRun): readonl
 
 const defaultExtraFloatDigits = 3;
 
-/** What psql is given: settings, the snapshot, and for each part what the script needs around its rows. */
+/**
+ * What psql is given: the snapshot, settings, and for each part what the script needs around its rows. What can be said
+ * in one message is, and psql itself prints what needs no server, for a server may be far away.
+ */
 export function copyOutSql(run: CopyOutRun): string {
   const { unit, snapshotId, encoding } = run;
   const names = [...new Set(unit.parts.map((part) => `ONLY ${tableInScript(part.table)}`))];
+  const opening = [
+    'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY',
+    `SET TRANSACTION SNAPSHOT '${snapshotId}'`,
+    setKnownSettings(sessionSettings(run)),
+    `SET client_encoding = '${encoding}'`,
+    `LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`,
+  ];
+  const counts = unit.parts.map((_, index) => ` :rows_${index}`).join('');
   return [
-    `${setKnownSettings(sessionSettings(run))} \\g /dev/null`,
-    `SET client_encoding = '${encoding}';`,
-    'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;',
-    `SET TRANSACTION SNAPSHOT '${snapshotId}';`,
-    `LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE;`,
+    `${opening.join(' \\;\n')} \\g /dev/null`,
     print(dataScriptPreamble(encoding)),
     ...unit.parts.flatMap(copyPart),
-    `SELECT '${dataScriptRowsMark} ' || ${unit.parts.map((_, index) => `:'rows_${index}'`).join(` || ' ' || `)};`,
+    `${print(dataScriptRowsMark)}${counts}`,
     print(dataScriptLastLine),
     'COMMIT;\n',
   ].join('\n');
@@ -110,14 +117,9 @@ function range({ blocks }: TablePart): string {
   return end === null ? from : `${from} AND ctid < '(${end},0)'::pg_catalog.tid`;
 }
 
-/** A statement that makes psql print `text`. psql looks for variables outside of quotes only. */
+/** A command that makes psql print a line. In single quotes it looks for escapes, and not for variables. */
 function print(text: string): string {
-  return `SELECT ${toLiteral(text)};`;
-}
-
-/** An escape string means the same whatever the settings are. */
-function toLiteral(text: string): string {
-  return `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''").replaceAll('\n', '\\n')}'`;
+  return `\\qecho '${text.replaceAll('\\', '\\\\').replaceAll("'", "''").replaceAll('\n', '\\n')}'`;
 }
 
 /** Enough for the counts of all parts of a unit. */
