@@ -66,10 +66,10 @@ function restOf(entries: readonly ArchiveEntry[], done: ReadonlySet<number>): nu
   return entries.flatMap(({ id }) => (done.has(id) ? [] : [id]));
 }
 
-/** None where pg_restore cannot build a single index itself. */
+/** None where no index can be built on its own. */
 async function readEntries(streams: StoredStreams, run: ParallelRun): Promise<ArchiveEntry[]> {
   if (needsScript(await findPgRestore(run), run.server.major)) return [];
-  return parseArchiveContents(await streams.listSchema(run.context.signal, ['--verbose']));
+  return parseArchiveContents(await streams.listSchema(run.context.signal, ['--verbose'])) ?? [];
 }
 
 interface RowsRun {

@@ -13,11 +13,16 @@ export interface ArchiveEntry {
 
 const tableCatalog = '1259';
 const constraintCatalog = '2606';
-const entryLine = /^(\d+); (\d+) \d+ (.+)$/;
+/** Names may have anything but newlines, which pg_restore replaces; what JavaScript takes for the end of a line, too. */
+const entryLine = /^(\d+); (\d+) \d+ (.+)$/s;
 const dependsLine = /^;\tdepends on: ([\d ]+)$/;
+const countLine = /^; +TOC Entries: (\d+)$/m;
 
-/** Reads what `pg_restore --list --verbose` prints. */
-export function parseArchiveContents(text: string): ArchiveEntry[] {
+/**
+ * Reads what `pg_restore --list --verbose` prints of a whole archive. `null` unless that is as many entries as it says:
+ * what is missing here would be missing in a restore by these ids.
+ */
+export function parseArchiveContents(text: string): ArchiveEntry[] | null {
   const entries: (ArchiveEntry & { readonly dependsOn: Set<number> })[] = [];
   for (const line of text.split('\n')) {
     const [, ids] = dependsLine.exec(line) ?? [];
@@ -25,7 +30,8 @@ export function parseArchiveContents(text: string): ArchiveEntry[] {
     const [, id, catalog = '', description = ''] = entryLine.exec(line) ?? [];
     if (id !== undefined) entries.push({ id: Number(id), ...describe(catalog, description), dependsOn: new Set() });
   }
-  return entries;
+  const [, count] = countLine.exec(text) ?? [];
+  return entries.length === Number(count) ? entries : null;
 }
 
 /** By catalog too: `TABLE DATA` and `TABLE ATTACH`, which are in none, could also be tables of a schema of such a name. */
