@@ -168,6 +168,7 @@ class ReturningClients {
       const client = await teller.cluster.connect(this.#database).catch(() => null);
       if (client === null) continue;
       client.on('error', () => {});
+      if (this.#isEnding) return await client.end();
       this.#clients.add(client);
       await new Promise((resolve) => client.once('end', resolve));
       this.#clients.delete(client);

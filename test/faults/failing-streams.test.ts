@@ -96,6 +96,8 @@ describe('a restore with several sessions that is stopped leaves the target as i
       await assertUntouched(mode);
     });
 
+    // The rows of several streams take none.
+    if (label === 'streams' && moment === 'rows') continue;
     it(`by the death of one client program: ${label}, at the ${moment}, target ${mode}`, async () => {
       await makeTarget(mode);
       const run = await startUntil(moment, restore(label, mode));
