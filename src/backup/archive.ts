@@ -1,4 +1,5 @@
 import type { ByteStream } from '../core/byte-stream.ts';
+import type { DatabaseLocale } from '../postgres/server-info.ts';
 import type { StoredStreams } from './stored-streams.ts';
 
 /** The bytes of a dump as pg_dump wrote them. */
@@ -15,7 +16,7 @@ export interface Archive {
   /** Major version of the pg_dump that wrote it; `null` when unknown. */
   readonly clientMajor: number | null;
   /** Facts for creating a database like the one dumped; `null` when unknown. */
-  readonly source: { readonly encoding: string; readonly collate: string; readonly ctype: string } | null;
+  readonly source: DatabaseLocale | null;
   /** The parts of a backup of several streams, which `open` joins to one script; `null`: there is one stream. */
   readonly streams: StoredStreams | null;
   /** Whether it is known, before it is opened, to be a custom archive. */

@@ -6,7 +6,7 @@ import { Meter } from '../pipeline/meter.ts';
 import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
 import { acquireLabelLock } from '../postgres/label-lock.ts';
 import { startPgDump } from '../postgres/pg-dump.ts';
-import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
+import { localeOf, readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
 import { openSession } from '../postgres/session.ts';
 import type { StreamPlan } from '../postgres/stream-plan.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
@@ -166,9 +166,7 @@ function describeBackup(
     source: {
       serverVersion: server.version,
       database: server.database,
-      encoding: server.encoding,
-      collate: server.collate,
-      ctype: server.ctype,
+      ...localeOf(server),
       sizeBytes: server.sizeBytes,
       inRecovery: server.inRecovery,
     },

@@ -171,14 +171,28 @@ async function endSessions(session: Session, startedAt: string, names: readonly 
   }
 }
 
-async function emptyAgain({ target, server, context }: RestoreRun, startedAt: string): Promise<void> {
-  const { application_name: name } = target.connection.parameters;
-  try {
-    await using session = await openSession(target.connection, { applicationName: productName });
-    await endSessions(session, startedAt, name === undefined ? ['pg_restore', 'psql', productName] : [name]);
-    await session.query(cleanScript(server.major));
-  } catch (error) {
-    const problem = describeError(error);
-    context.log.warn({ problem }, `cannot empty the database again: it holds nothing that can be used`);
+/** A disk that was full a moment ago may not even let a session begin. */
+const emptyingAttempts = 3;
+const emptyingPauseMs = 1_000;
+
+async function emptyAgain(run: RestoreRun, startedAt: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await endAndDrop(run, startedAt);
+    } catch (error) {
+      if (attempt === emptyingAttempts) {
+        const problem = describeError(error);
+        run.context.log.warn({ problem }, 'cannot empty the database again: it holds nothing that can be used');
+        return;
+      }
+      await setTimeout(emptyingPauseMs);
+    }
   }
+}
+
+async function endAndDrop({ target, server }: RestoreRun, startedAt: string): Promise<void> {
+  const { application_name: name } = target.connection.parameters;
+  await using session = await openSession(target.connection, { applicationName: productName });
+  await endSessions(session, startedAt, name === undefined ? ['pg_restore', 'psql', productName] : [name]);
+  await session.query(cleanScript(server.major));
 }

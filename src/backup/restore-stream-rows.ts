@@ -1,5 +1,5 @@
 import type { ManifestObject } from '../catalog/manifest.ts';
-import type { ByteStream, Stage } from '../core/byte-stream.ts';
+import type { ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
 import { Meter } from '../pipeline/meter.ts';
 import { runPipeline, type StallGuard } from '../pipeline/run-pipeline.ts';
@@ -38,15 +38,15 @@ export async function restoreStreamRows(streams: StoredStreams, run: ParallelRun
   const { target, server, context } = run;
   const isFrozen = target.isFast === true;
   const request = { options: target.options, serverMajor: server.major, isTransaction: true, isFrozen };
+  // Before anything is restored: it fails where it is damaged.
+  const contents = await streams.contents(context.signal);
   target.onPhase?.('definitions');
   await restoreDefinitions(streams, request, run);
   target.onPhase?.('rows');
   const archive = await streams.schema(context.signal);
   const entries = await readEntries(streams, run);
   await using sessions = new SessionPool(target.connection);
-  const parts = { streams, request, run, archive, entries, sessions, done: new Set<number>() };
-  // Needed for the order, but also: a backup whose contents are damaged must not pass.
-  const contents = await streams.contents(context.signal);
+  const parts = { streams, request, run, archive, sessions, done: new Set<number>() };
   const tables = new TablesUnderWay(contents);
   const tasks = orderForRestore(streams.rowObjects, contents).map((object): Task => {
     return async (signal, queue) => {
@@ -77,7 +77,6 @@ interface RowsRun {
   readonly request: ScriptRequest;
   readonly run: ParallelRun;
   readonly archive: Uint8Array;
-  readonly entries: readonly ArchiveEntry[];
   readonly sessions: SessionPool;
   /** Ids of entries that are restored. */
   readonly done: Set<number>;
@@ -102,8 +101,8 @@ async function loadObject(object: ManifestObject, parts: RowsRun, signal: AbortS
   const stall = stallOf(run, meter, object.name);
   await sessions.use(signal, async (session) => {
     await runPipeline({ signal, stall }, async (inner) => {
-      const count: Stage = (bytes) => run.meter.count(meter.count(bytes));
-      await loadRows(session, streams.dataPieces(object, request, inner, count));
+      const watched = { ...request, watch: (script: ByteStream) => run.meter.count(meter.count(script)) };
+      await loadRows(session, streams.dataPieces(object, watched, inner));
     });
   });
 }

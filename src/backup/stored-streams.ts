@@ -124,14 +124,14 @@ export class StoredStreams {
     return this.#convert(this.read(object, signal), { section: 'data', request, signal });
   }
 
-  /** What is in one data script, or what is chosen of it; `count` sees its bytes. */
+  /** What is in one data script, or what is chosen of it; `watch` sees its bytes. */
   dataPieces(
     object: ManifestObject,
-    request: ScriptRequest,
+    { watch, ...request }: ScriptRequest & { readonly watch?: Stage },
     signal: AbortSignal,
-    count: Stage = (source) => source,
   ): AsyncIterable<DataScriptPiece> {
-    const pieces = this.#chosenPieces(count(this.read(object, signal)), request, signal);
+    const script = this.read(object, signal);
+    const pieces = this.#chosenPieces(watch === undefined ? script : watch(script), request, signal);
     return nameDamage(`object "${this.#keyOf(object)}"`, pieces);
   }
 

@@ -4,7 +4,8 @@ import { productName } from '../core/version.ts';
 import { describeConnection, withDatabase, type Connection } from '../postgres/connection.ts';
 import { demandSwapRights, renameDatabase, swapDatabases } from '../postgres/rename-database.ts';
 import { openSession, type Session } from '../postgres/session.ts';
-import { createDatabase, databaseExists, dropDatabase } from '../postgres/target-database.ts';
+import { localeOf } from '../postgres/server-info.ts';
+import { createDatabase, databaseExists, dropDatabase, findUnused } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -64,6 +65,9 @@ export async function inTarget<Result>(
 
 async function demandExistence({ connection, mode }: TargetPlan, context: UseCaseContext): Promise<void> {
   await using session = await openMaintenanceSession(connection, context.signal);
+  for (const leftover of await findUnused(session, nameStart(connection.database, 'restoring'))) {
+    context.log.warn({}, `database "${leftover}" was left by a restore that was killed: drop it`);
+  }
   const exists = await databaseExists(session, connection.database);
   if (exists && mode === 'swap') return await demandSwapRights(session, connection.database);
   if (!exists && mode === 'create') return;
@@ -77,11 +81,20 @@ async function demandExistence({ connection, mode }: TargetPlan, context: UseCas
   });
 }
 
+const randomBytesOfName = 3;
+
 /** `shop_restoring_7f3a9c`, cut where the name is too long. */
 function deriveName(name: string, purpose: string): string {
-  const suffix = `_${purpose}_${randomBytes(3).toString('hex')}`;
+  return nameStart(name, purpose) + randomBytes(randomBytesOfName).toString('hex');
+}
+
+/** What such names of one purpose have in common. */
+function nameStart(name: string, purpose: string): string {
+  const suffix = `_${purpose}_`;
   let kept = name;
-  while (Buffer.byteLength(kept + suffix) > maxNameBytes) kept = Array.from(kept).slice(0, -1).join('');
+  while (Buffer.byteLength(kept + suffix) + 2 * randomBytesOfName > maxNameBytes) {
+    kept = Array.from(kept).slice(0, -1).join('');
+  }
   return kept + suffix;
 }
 
@@ -103,7 +116,7 @@ async function giveName(connection: Connection, { fresh, name, formerName }: New
 /** Not ended by an interruption, which would not keep the server from making it. */
 async function createTarget(connection: Connection, locale: Archive['source']): Promise<void> {
   await using session = await openMaintenanceSession(connection, undefined);
-  await createDatabase(session, { ...defaultLocale, ...locale, name: connection.database });
+  await createDatabase(session, connection.database, locale === null ? defaultLocale : localeOf(locale));
 }
 
 /** Also when the restore failed because the user interrupted it. */

@@ -98,6 +98,10 @@ export const manifestSchema = z
         encoding: z.string(),
         collate: z.string(),
         ctype: z.string(),
+        /** Who sorts and compares instead of the C library, and by which locale and rules. */
+        localeProvider: z.enum(['icu', 'builtin']).optional(),
+        locale: z.string().optional(),
+        icuRules: z.string().optional(),
         /** `pg_database_size` before the dump. */
         sizeBytes: byteCount,
         inRecovery: z.boolean(),

@@ -1,5 +1,6 @@
 import { BackupError } from '../core/backup-error.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
+import type { DatabaseLocale } from './server-info.ts';
 import type { Row, Session } from './session.ts';
 
 /** How many objects of its users a database has, by sort. All zero: a restore finds nothing in its way. */
@@ -94,33 +95,62 @@ export async function databaseExists(session: Session, name: string): Promise<bo
   return rows.length > 0;
 }
 
+/** Databases in which nobody is and whose names are `start` and six hex digits. */
+export async function findUnused(session: Session, start: string): Promise<readonly string[]> {
+  const rows = await session.query<Row & { readonly name: string }>(
+    `SELECT datname AS name FROM pg_database AS d
+     WHERE starts_with(datname, $1) AND substr(datname, length($1) + 1) ~ '^[0-9a-f]{6}$'
+       AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datid = d.oid)
+     ORDER BY 1`,
+    [start],
+  );
+  return rows.map(({ name }) => name);
+}
+
 export async function schemaExists(session: Session, name: string): Promise<boolean> {
   const rows = await session.query('SELECT FROM pg_namespace WHERE nspname = $1', [name]);
   return rows.length > 0;
 }
 
-export interface NewDatabase {
-  readonly name: string;
-  readonly encoding: string;
-  readonly collate: string;
-  readonly ctype: string;
-}
-
 /**
- * Creates an empty database with the given encoding and locale, from template0. `session` is in another database of the
- * same server. Errors: `conflict` (there is one of that name), `postgres` (no right to, no such locale).
+ * Creates an empty database that sorts and compares as `locale` says, from template0. `session` is in another database of
+ * the same server. Errors: `conflict` (there is one of that name), `postgres` (no right to, no such locale or provider).
  */
-export async function createDatabase(session: Session, database: NewDatabase): Promise<void> {
-  const { name, encoding, collate, ctype } = database;
+export async function createDatabase(session: Session, name: string, locale: DatabaseLocale): Promise<void> {
   if (await databaseExists(session, name)) {
     throw new BackupError('conflict', `database "${name}" exists already`, {
       hint: 'Choose another name, or drop it.',
     });
   }
-  await session.query(
-    `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(encoding)}
-     LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`,
+  const [server] = await session.query<Row & { readonly versionNum: number }>(
+    `SELECT current_setting('server_version_num')::int AS "versionNum"`,
   );
+  const traits = databaseTraits(locale, server?.versionNum ?? 0);
+  await session.query(`CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ${traits.join(' ')}`);
+}
+
+/** The first servers whose databases have another provider than the C library. */
+const firstVersions = { icu: 150_000, builtin: 170_000 } as const;
+
+function databaseTraits({ encoding, collate, ctype, ...more }: DatabaseLocale, versionNum: number): string[] {
+  const { localeProvider, locale, icuRules } = more;
+  const traits = [
+    `ENCODING ${quoteLiteral(encoding)}`,
+    `LC_COLLATE ${quoteLiteral(collate)}`,
+    `LC_CTYPE ${quoteLiteral(ctype)}`,
+  ];
+  if (localeProvider === undefined) return versionNum < firstVersions.icu ? traits : [...traits, 'LOCALE_PROVIDER libc'];
+  if (versionNum < firstVersions[localeProvider]) {
+    throw new BackupError('postgres', `the server is too old to sort by the ${localeProvider} locale "${locale}"`, {
+      hint: 'Restore to a newer server, or make the database yourself and restore into it.',
+    });
+  }
+  return [
+    ...traits,
+    `LOCALE_PROVIDER ${localeProvider}`,
+    `${localeProvider === 'icu' ? 'ICU' : 'BUILTIN'}_LOCALE ${quoteLiteral(locale ?? '')}`,
+    ...(icuRules === undefined ? [] : [`ICU_RULES ${quoteLiteral(icuRules)}`]),
+  ];
 }
 
 /** SQL that makes the schemas that are not there. */

@@ -10,6 +10,7 @@ import { fingerprintDatabase, type DatabaseFingerprint } from '../support/databa
 import { generatePair, type OpenPgpPair } from '../support/openpgp-pair.ts';
 import { aesKey, openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
 import { createStreamsDatabase, streamTables } from '../support/streams-database.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 let teller: StoryTeller;
 let story: Story;
@@ -61,6 +62,24 @@ describe('a backup of several streams', () => {
     await teller.cluster.createDatabase('empty');
     await story.succeed(`restore ${backup.id} ${aesKey} --target empty --jobs 2`);
     await assertRestored('empty');
+  });
+
+  it('has the key of a large table before it has the rows of others', async () => {
+    const { split, whole } = streamTables;
+    await teller.cluster.createDatabase('early');
+    const holder = await teller.cluster.connect('early');
+    const count = async (sql: string) => (await holder.query(sql)).rows.length;
+    const run = story.start(`restore ${backup.id} ${aesKey} --target early --jobs 2`);
+    const isThere = `SELECT WHERE to_regclass('public.${whole}') IS NOT NULL`;
+    await waitUntil(async () => (await count(isThere)) === 1, 'the definitions are there');
+    await holder.query(`BEGIN; LOCK TABLE public.${whole} IN SHARE MODE`);
+    const key = `SELECT FROM pg_constraint WHERE conrelid = 'public.${split}'::regclass AND contype = 'p'`;
+    await waitUntil(async () => (await count(key)) === 1, 'the key is there', 30_000);
+    assert.equal(await count(`SELECT FROM public.${whole}`), 0);
+    await holder.end();
+    const { code, stderr } = await run.ended;
+    assert.equal(code, 0, stderr);
+    await assertRestored('early');
   });
 
   it('comes back identical with --fast, the rows of a whole table frozen', async () => {

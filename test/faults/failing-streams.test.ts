@@ -162,7 +162,11 @@ describe('a restore with several sessions that could not clean up', () => {
       const sql = `SELECT datname FROM pg_database WHERE datname ~ '^to_create'`;
       const names = (await teller.cluster.query<{ datname: string }>('postgres', sql)).map(({ datname }) => datname);
       assert.match(names.join(), /^to_create_restoring_[0-9a-f]{6}$/);
-      await teller.cluster.dropDatabase(names[0] ?? '');
+      await assertNoSession(teller.cluster, names.join());
+      const { code, stderr } = await story.run(restore('streams', 'create'));
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, new RegExp(`warn: database "${names.join()}" was left by a restore that was killed: drop it`));
+      for (const name of ['to_create', ...names]) await teller.cluster.dropDatabase(name);
     });
   }
 

@@ -10,13 +10,6 @@ import { resolveConnection } from '../../src/postgres/connection.ts';
 import { acquireLabelLock } from '../../src/postgres/label-lock.ts';
 import { readServerInfo } from '../../src/postgres/server-info.ts';
 import { openSession, type Session } from '../../src/postgres/session.ts';
-import {
-  countUserObjects,
-  createDatabase,
-  databaseExists,
-  describeContents,
-  dropDatabase,
-} from '../../src/postgres/target-database.ts';
 import { startCluster, type Cluster } from '../support/postgres-cluster.ts';
 
 const applicationName = 'librelog-backup';
@@ -279,63 +272,4 @@ describe('the lock of a label', () => {
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(isLost, false);
   });
-});
-
-describe('the target of a restore', () => {
-  it('is made with the locale wanted, found, and dropped with whoever is in it', async () => {
-    const name = 'odd "name" \\ ünï';
-    await using session = await open(cluster.url('postgres'));
-    await createDatabase(session, { name, encoding: 'LATIN1', collate: 'C', ctype: 'C' });
-    assert.equal(await databaseExists(session, name), true);
-    await assert.rejects(createDatabase(session, { name, encoding: 'UTF8', collate: 'C', ctype: 'C' }), {
-      kind: 'conflict',
-    });
-    await using inside = await open(cluster.url(name));
-    assert.equal((await readServerInfo(inside)).encoding, 'LATIN1');
-    await dropDatabase(session, name);
-    assert.equal(await databaseExists(session, name), false);
-    await dropDatabase(session, name);
-  });
-
-  it('cannot have a locale that the server does not know', async () => {
-    await using session = await open(cluster.url('postgres'));
-    const wanted = { name: 'x', encoding: 'UTF8', collate: 'xx_XX', ctype: 'xx_XX' };
-    await assert.rejects(createDatabase(session, wanted), {
-      kind: 'postgres',
-      message: /invalid locale name: "xx_XX"/,
-    });
-  });
-
-  const contents: readonly (readonly [string, string | null])[] = [
-    ['SELECT 1', null],
-    ['CREATE EXTENSION pgcrypto; CREATE EXTENSION hstore; CREATE EXTENSION postgres_fdw;', null],
-    ['CREATE TEMPORARY TABLE t (a int)', null],
-    ['CREATE TABLE t (a int, b text[])', '1 relation'],
-    [
-      'CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY); CREATE VIEW v AS SELECT 1; CREATE MATERIALIZED VIEW m AS SELECT 1',
-      '4 relations',
-    ],
-    ["CREATE TYPE a AS ENUM ('x'); CREATE DOMAIN b AS int; CREATE TYPE c AS (x int);", '3 types'],
-    ["CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", '1 function'],
-    ['CREATE SCHEMA s; CREATE SCHEMA t', '2 schemas'],
-    ['SELECT lo_create(7)', '1 large object'],
-    ['CREATE PUBLICATION p; CREATE COLLATION c FROM "C"', '2 other objects'],
-    [
-      'CREATE CAST (inet AS bigint) WITH INOUT; CREATE LANGUAGE l HANDLER plpgsql_call_handler; CREATE ACCESS METHOD m TYPE TABLE HANDLER heap_tableam_handler; CREATE TEXT SEARCH TEMPLATE t (LEXIZE = dsimple_lexize)',
-      '4 other objects',
-    ],
-    ['CREATE SCHEMA s; CREATE TABLE s.t (); SELECT lo_create(0)', '1 relation, 1 schema, and 1 large object'],
-  ];
-  for (const [sql, expected] of contents) {
-    it(`has ${expected ?? 'nothing'} after ${sql}`, async () => {
-      await cluster.createDatabase('target');
-      try {
-        await cluster.runSql('target', sql);
-        await using session = await open(cluster.url('target'));
-        assert.equal(describeContents(await countUserObjects(session)), expected);
-      } finally {
-        await cluster.dropDatabase('target');
-      }
-    });
-  }
 });

@@ -55,7 +55,7 @@ export function describeManifest(manifest: Manifest): string {
     ['finished', manifest.finishedAt],
     ['made by', `${manifest.tool.name} ${manifest.tool.version}, pg_dump ${dump.clientVersion}`],
     ['database', `"${source.database}" on PostgreSQL ${source.serverVersion}${source.inRecovery ? ' (standby)' : ''}`],
-    ['encoding', `${source.encoding}, collate ${source.collate}, ctype ${source.ctype}`],
+    ['encoding', describeLocale(source)],
     ['size', formatBytes(source.sizeBytes)],
     ['format', [dump.format, ...dump.options].join(' ')],
     ['compression', manifest.compression.method],
@@ -65,6 +65,11 @@ export function describeManifest(manifest: Manifest): string {
     ...objects.flatMap(describeObject),
   ];
   return facts.map(([name = '', value = '']) => `${name.padEnd(12)} ${value}`).join('\n');
+}
+
+function describeLocale({ encoding, collate, ctype, localeProvider, locale }: Manifest['source']): string {
+  const provider = localeProvider === undefined ? '' : `, ${localeProvider} locale ${locale ?? ''}`;
+  return `${encoding}, collate ${collate}, ctype ${ctype}${provider}`;
 }
 
 function describeRevision({ revision, rewrappedAt }: Manifest): [string, string][] {
