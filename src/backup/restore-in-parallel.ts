@@ -82,7 +82,9 @@ async function tune(session: Session, isStaged: boolean): Promise<Connection> {
 async function restorePhases(run: ParallelRun): Promise<void> {
   const { archive, target, context } = run;
   const rest =
-    archive.streams === null ? { archive: await restoreArchiveRows(run) } : await restoreStreamRows(archive.streams, run);
+    archive.streams === null
+      ? { archive: await restoreArchiveRows(run) }
+      : await restoreStreamRows(archive.streams, run);
   target.onPhase?.('indexes, constraints and triggers');
   await restoreRest(rest, run);
   context.signal.throwIfAborted();

@@ -36,6 +36,8 @@ export class TablesUnderWay {
 
   /** Notes that an object was loaded, and gives the tables whose last rows those were. */
   completedBy(object: string): Table[] {
-    return [...this.#missing].flatMap(([table, missing]) => (missing.delete(object) && missing.size === 0 ? [table] : []));
+    return [...this.#missing].flatMap(([table, missing]) =>
+      missing.delete(object) && missing.size === 0 ? [table] : [],
+    );
   }
 }

@@ -83,7 +83,14 @@ function describeProvider(
 }
 
 /** What it takes to make a database that sorts and compares like the one of `server`. */
-export function localeOf({ encoding, collate, ctype, localeProvider, locale, icuRules }: DatabaseLocale): DatabaseLocale {
+export function localeOf({
+  encoding,
+  collate,
+  ctype,
+  localeProvider,
+  locale,
+  icuRules,
+}: DatabaseLocale): DatabaseLocale {
   return {
     encoding,
     collate,

@@ -139,7 +139,8 @@ function databaseTraits({ encoding, collate, ctype, ...more }: DatabaseLocale, v
     `LC_COLLATE ${quoteLiteral(collate)}`,
     `LC_CTYPE ${quoteLiteral(ctype)}`,
   ];
-  if (localeProvider === undefined) return versionNum < firstVersions.icu ? traits : [...traits, 'LOCALE_PROVIDER libc'];
+  if (localeProvider === undefined)
+    return versionNum < firstVersions.icu ? traits : [...traits, 'LOCALE_PROVIDER libc'];
   if (versionNum < firstVersions[localeProvider]) {
     throw new BackupError('postgres', `the server is too old to sort by the ${localeProvider} locale "${locale}"`, {
       hint: 'Restore to a newer server, or make the database yourself and restore into it.',

@@ -165,7 +165,10 @@ describe('a restore with several sessions that could not clean up', () => {
       await assertNoSession(teller.cluster, names.join());
       const { code, stderr } = await story.run(restore('streams', 'create'));
       assert.equal(code, 0, stderr);
-      assert.match(stderr, new RegExp(`warn: database "${names.join()}" was left by a restore that was killed: drop it`));
+      assert.match(
+        stderr,
+        new RegExp(`warn: database "${names.join()}" was left by a restore that was killed: drop it`),
+      );
       for (const name of ['to_create', ...names]) await teller.cluster.dropDatabase(name);
     });
   }

@@ -124,7 +124,10 @@ describe('rows of which not all can be loaded leave nothing', () => {
       await assertNoSessionLeft();
       for (let chunk = 0; chunk < 100; chunk += 1) yield Buffer.from(many);
     }
-    await assert.rejects(load(slow()), { kind: 'postgres', message: /^query failed on .*(?:terminat|EPIPE|ECONNRESET)/ });
+    await assert.rejects(load(slow()), {
+      kind: 'postgres',
+      message: /^query failed on .*(?:terminat|EPIPE|ECONNRESET)/,
+    });
     assert.deepEqual(await takeOrders(), []);
   });
 

@@ -40,7 +40,13 @@ describe('the target of a restore', () => {
   });
 
   it('sorts by ICU where that is wanted', async () => {
-    const locale = { encoding: 'UTF8', collate: 'C', ctype: 'C', localeProvider: 'icu', locale: 'de-u-co-phonebk' } as const;
+    const locale = {
+      encoding: 'UTF8',
+      collate: 'C',
+      ctype: 'C',
+      localeProvider: 'icu',
+      locale: 'de-u-co-phonebk',
+    } as const;
     await using session = await open('postgres');
     await createDatabase(session, 'telephone', locale);
     await using inside = await open('telephone');

@@ -10,7 +10,17 @@ const smallestUnitBytes = 2 * mebibyte;
 
 function table(oid: number, sizeBytes: number, traits: Partial<DataTable> = {}): DataTable {
   const blocks = Math.floor(sizeBytes / blockBytes);
-  return { oid, schema: 'public', name: `t${oid}`, columns: ['id'], blocks, sizeBytes, indexBytes: 0, canSplit: true, ...traits };
+  return {
+    oid,
+    schema: 'public',
+    name: `t${oid}`,
+    columns: ['id'],
+    blocks,
+    sizeBytes,
+    indexBytes: 0,
+    canSplit: true,
+    ...traits,
+  };
 }
 
 /** Many sizes, most of them small, some beyond a unit; some cannot be split, some have no columns, some are all TOAST. */
