@@ -1,18 +1,18 @@
 import { setTimeout } from 'node:timers/promises';
 import { BackupError, describeError } from '../core/backup-error.ts';
-import { streamOf, type ByteStream } from '../core/byte-stream.ts';
+import type { ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
 import { fork } from '../pipeline/fan-out.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
-import { archiveToScript, needsScript, restoreArchiveAsScript } from '../postgres/archive-script.ts';
+import { needsScript, restoreArchiveAsScript } from '../postgres/archive-script.ts';
 import { cleanScript } from '../postgres/clean-script.ts';
 import { withServerOptions, type Connection } from '../postgres/connection.ts';
-import { listArchive, restoreArchive, restorePostData } from '../postgres/pg-restore.ts';
+import { listArchive, restoreArchive } from '../postgres/pg-restore.ts';
 import { planPgRestore } from '../postgres/restore-plan.ts';
-import { withoutTransaction } from '../postgres/script-stages.ts';
 import { openSession, type Row, type Session } from '../postgres/session.ts';
 import { findPgRestore, findPsql, unfinishedMark, type RestoreRun } from './restore-run.ts';
-import { restoreStreamRows, runOneScript, type ParallelRun, type RestToRestore } from './restore-stream-rows.ts';
+import { restoreRest, type ParallelRun } from './restore-steps.ts';
+import { restoreStreamRows } from './restore-stream-rows.ts';
 import { warnAll } from './use-case-context.ts';
 
 /** What each session may use to build an index, where the server would give it less. */
@@ -86,7 +86,7 @@ async function restorePhases(run: ParallelRun): Promise<void> {
       ? { archive: await restoreArchiveRows(run) }
       : await restoreStreamRows(archive.streams, run);
   target.onPhase?.('indexes, constraints and triggers');
-  await restoreRest(rest, run);
+  await restoreRest(rest, run, context.signal);
   context.signal.throwIfAborted();
 }
 
@@ -136,24 +136,6 @@ async function readHead(
   } finally {
     await source[Symbol.asyncDispose]();
   }
-}
-
-async function restoreRest({ archive: head, entries }: RestToRestore, run: ParallelRun): Promise<void> {
-  const { archive, target, server, context, jobs } = run;
-  const { signal } = context;
-  const tool = await findPgRestore(run);
-  const { connection } = target;
-  const { args } = planPgRestore(target.options);
-  if (!needsScript(tool, server.major)) {
-    const { warnings } = await restorePostData({ tool, args, connection, jobs, entries, signal }, head);
-    warnAll(context, warnings);
-    return;
-  }
-  const psql = await findPsql(target, server, context);
-  await runOneScript({ run, psql, what: archive.name }, signal, (signal) => {
-    const conversion = { tool, args: [...args, '--section=post-data', '--single-transaction'], signal };
-    return withoutTransaction(archiveToScript({ ...conversion, serverMajor: server.major }, streamOf(head), []));
-  });
 }
 
 /** A server does not notice that a client is gone as long as it is at work for it. */

@@ -1,36 +1,22 @@
 import type { ManifestObject } from '../catalog/manifest.ts';
-import type { ByteStream } from '../core/byte-stream.ts';
+import { collect, streamOf, type ByteStream } from '../core/byte-stream.ts';
 import { productName } from '../core/version.ts';
 import { Meter } from '../pipeline/meter.ts';
-import { runPipeline, type StallGuard } from '../pipeline/run-pipeline.ts';
+import { runPipeline } from '../pipeline/run-pipeline.ts';
 import { runQueue, type Task } from '../pipeline/run-side-by-side.ts';
 import { indexesOf, parseArchiveContents, type ArchiveEntry } from '../postgres/archive-contents.ts';
-import { needsScript } from '../postgres/archive-script.ts';
-import type { ClientTool } from '../postgres/client-tools.ts';
 import type { Connection } from '../postgres/connection.ts';
 import { loadRows } from '../postgres/load-rows.ts';
-import { restorePostData } from '../postgres/pg-restore.ts';
-import { restoreScript } from '../postgres/psql.ts';
-import { planPgRestore } from '../postgres/restore-plan.ts';
+import { toMessage } from '../postgres/script-message.ts';
 import { openSession, type Session } from '../postgres/session.ts';
 import { orderForRestore, TablesUnderWay, weightOf } from './restore-order.ts';
-import { findPgRestore, findPsql, type RestoreRun } from './restore-run.ts';
+import { findPsql } from './restore-run.ts';
+import { restoreRest, runOneScript, stallOf, type ParallelRun, type RestToRestore } from './restore-steps.ts';
 import type { ScriptRequest, StoredStreams } from './stored-streams.ts';
-import { warnAll } from './use-case-context.ts';
 
-export interface ParallelRun extends RestoreRun {
-  readonly jobs: number;
-}
-
-/** What is to be done when all rows are there. */
-export interface RestToRestore {
-  /** Custom archive, or its beginning, with what comes after the rows. */
-  readonly archive: Uint8Array;
-  /** Those of its entries that are not restored yet; all of them by default. */
-  readonly entries?: readonly number[];
-}
-
-/** A table that weighs less is not worth a pg_restore of its own for each index. */
+/** A script of definitions has no rows, so it fits into memory. */
+const maxScriptBytes = 1024 ** 3;
+/** A table that weighs less is not worth a pg_restore for each index of its own. */
 const smallestWeight = 32 * 1024 * 1024;
 
 /** Definitions and rows of several streams, and the indexes of large tables, each as soon as its table is complete. */
@@ -40,13 +26,13 @@ export async function restoreStreamRows(streams: StoredStreams, run: ParallelRun
   const request = { options: target.options, serverMajor: server.major, isTransaction: true, isFrozen };
   // Before anything is restored: it fails where it is damaged.
   const contents = await streams.contents(context.signal);
-  target.onPhase?.('definitions');
-  await restoreDefinitions(streams, request, run);
-  target.onPhase?.('rows');
-  const archive = await streams.schema(context.signal);
-  const entries = await readEntries(streams, run);
   await using sessions = new SessionPool(target.connection);
+  const archive = await streams.schema(context.signal);
   const parts = { streams, request, run, archive, sessions, done: new Set<number>() };
+  target.onPhase?.('definitions');
+  await restoreDefinitions(parts);
+  target.onPhase?.('rows');
+  const entries = parseArchiveContents(await streams.listSchema(context.signal, ['--verbose'])) ?? [];
   const tables = new TablesUnderWay(contents);
   const tasks = orderForRestore(streams.rowObjects, contents).map((object): Task => {
     return async (signal, queue) => {
@@ -66,11 +52,6 @@ function restOf(entries: readonly ArchiveEntry[], done: ReadonlySet<number>): nu
   return entries.flatMap(({ id }) => (done.has(id) ? [] : [id]));
 }
 
-/** None where no index can be built on its own. */
-async function readEntries(streams: StoredStreams, run: ParallelRun): Promise<ArchiveEntry[]> {
-  if (needsScript(await findPgRestore(run), run.server.major)) return [];
-  return parseArchiveContents(await streams.listSchema(run.context.signal, ['--verbose'])) ?? [];
-}
 
 interface RowsRun {
   readonly streams: StoredStreams;
@@ -82,11 +63,24 @@ interface RowsRun {
   readonly done: Set<number>;
 }
 
-async function restoreDefinitions(streams: StoredStreams, request: ScriptRequest, run: ParallelRun): Promise<void> {
-  const psql = await findPsql(run.target, run.server, run.context);
-  await runOneScript({ run, psql, what: 'definitions' }, run.context.signal, (signal) =>
-    streams.definitions('pre-data', request, signal),
-  );
+async function restoreDefinitions({ streams, request, run }: RowsRun): Promise<void> {
+  const { target, server, context } = run;
+  const { signal } = context;
+  const script = await collect(streams.definitions('pre-data', request, signal), maxScriptBytes);
+  const message = toMessage(script);
+  if (message === null) {
+    const psql = await findPsql(target, server, context);
+    return await runOneScript({ run, psql, what: 'definitions' }, signal, () => streamOf(script));
+  }
+  await using session = await openForScripts(target.connection, signal);
+  await session.query(message);
+}
+
+/** A session in UTF-8: pg sends text in no other encoding. */
+async function openForScripts(connection: Connection, signal: AbortSignal): Promise<Session> {
+  const session = await openSession(connection, { applicationName: productName, signal });
+  await session.query(`SET client_encoding = 'UTF8'`);
+  return session;
 }
 
 async function loadObject(object: ManifestObject, parts: RowsRun, signal: AbortSignal): Promise<void> {
@@ -107,13 +101,12 @@ async function loadObject(object: ManifestObject, parts: RowsRun, signal: AbortS
   });
 }
 
-function buildIndex(id: number, { run, archive, done }: RowsRun): Task {
+function buildIndex(id: number, { streams, request, run, archive, sessions, done }: RowsRun): Task {
   return async (signal) => {
-    const tool = await findPgRestore(run);
-    const { args } = planPgRestore(run.target.options);
-    const { connection } = run.target;
-    const { warnings } = await restorePostData({ tool, args, connection, jobs: 1, entries: [id], signal }, archive);
-    warnAll(run.context, warnings);
+    const chosen = { ...request, entries: [id] };
+    const message = toMessage(await collect(streams.definitions('post-data', chosen, signal), maxScriptBytes));
+    if (message !== null) await sessions.use(signal, async (session) => void (await session.query(message)));
+    else await restoreRest({ archive, entries: [id] }, { ...run, jobs: 1 }, signal);
     done.add(id);
   };
 }
@@ -128,7 +121,9 @@ class SessionPool implements AsyncDisposable {
     this.#connection = connection;
   }
 
-  /** A session that served work which failed is not used again. */
+  /**
+   * Gives `work` a session, which is not used again if that fails. `signal` is the same for all: it ends the sessions.
+   */
   async use(signal: AbortSignal, work: (session: Session) => Promise<void>): Promise<void> {
     const session = this.#idle.pop() ?? (await this.#open(signal));
     await work(session);
@@ -136,7 +131,7 @@ class SessionPool implements AsyncDisposable {
   }
 
   async #open(signal: AbortSignal): Promise<Session> {
-    const session = await openSession(this.#connection, { applicationName: productName, signal });
+    const session = await openForScripts(this.#connection, signal);
     this.#all.add(session);
     return session;
   }
@@ -144,31 +139,4 @@ class SessionPool implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#all].map(async (session) => await session[Symbol.asyncDispose]()));
   }
-}
-
-interface Script {
-  readonly run: ParallelRun;
-  readonly psql: ClientTool;
-  /** Where the script comes from, for messages. */
-  readonly what: string;
-}
-
-/** Runs one script in one transaction of its own. */
-export async function runOneScript(
-  { run, psql, what }: Script,
-  signal: AbortSignal,
-  open: (signal: AbortSignal) => ByteStream,
-): Promise<void> {
-  const { target, server, context } = run;
-  const meter = new Meter();
-  const stall = stallOf(run, meter, what);
-  const restore = { tool: psql, connection: target.connection, serverMajor: server.major, allowForeignScript: true };
-  const { warnings } = await runPipeline({ signal, stall }, async (signal) => {
-    return await restoreScript({ ...restore, signal }, run.meter.count(meter.count(open(signal))));
-  });
-  warnAll(context, warnings);
-}
-
-function stallOf({ target }: RestoreRun, meter: Meter, what: string): StallGuard {
-  return { meter, timeoutMs: target.stallTimeoutMs, what: `"${what}"` };
 }

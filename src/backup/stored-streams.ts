@@ -35,7 +35,12 @@ export interface ScriptRequest {
 /** A script for nobody in particular: pg_restore's own. */
 const plainScript: ScriptRequest = { options: {}, serverMajor: Number.POSITIVE_INFINITY, isTransaction: false };
 
-type Section = 'pre-data' | 'data' | 'post-data';
+interface ConvertOptions {
+  readonly section: 'pre-data' | 'data' | 'post-data';
+  readonly request: ScriptRequest;
+  readonly entries?: readonly number[] | undefined;
+  readonly signal: AbortSignal;
+}
 
 const maxSchemaBytes = 1024 ** 3;
 const maxContentsBytes = 64 * 1024 * 1024;
@@ -107,10 +112,14 @@ export class StoredStreams {
     yield* this.definitions('post-data', request, signal);
   }
 
-  /** Definitions before or after the rows, as a script. */
-  async *definitions(section: 'pre-data' | 'post-data', request: ScriptRequest, signal: AbortSignal): ByteStream {
+  /** Definitions before or after the rows, as a script; of `entries`, ids in the archive of definitions, only those. */
+  async *definitions(
+    section: 'pre-data' | 'post-data',
+    { entries, ...request }: ScriptRequest & { readonly entries?: readonly number[] },
+    signal: AbortSignal,
+  ): ByteStream {
     const archive = await this.schema(signal);
-    yield* this.#convert(streamOf(archive), { section, request, signal });
+    yield* this.#convert(streamOf(archive), { section, request, entries, signal });
   }
 
   /** The rows of one object, or those that are chosen, as a script. */
@@ -151,7 +160,7 @@ export class StoredStreams {
 
   async *#convert(
     archive: ByteStream,
-    { section, request, signal }: { section: Section; request: ScriptRequest; signal: AbortSignal },
+    { section, request, entries, signal }: ConvertOptions,
   ): ByteStream {
     const { args } = planPgRestore(request.options);
     // Names must be right where all of them are; elsewhere there may be none of them.
@@ -161,6 +170,7 @@ export class StoredStreams {
       tool: await this.#pgRestore(),
       args: [...names, `--section=${section}`, ...transaction],
       serverMajor: request.serverMajor,
+      entries,
       signal,
     };
     const warnings: string[] = [];

@@ -25,12 +25,12 @@ const countLine = /^; +TOC Entries: (\d+)$/m;
 export function parseArchiveContents(text: string): ArchiveEntry[] | null {
   const entries: (ArchiveEntry & { readonly dependsOn: Set<number> })[] = [];
   for (const line of text.split('\n')) {
-    const [, ids] = dependsLine.exec(line) ?? [];
-    for (const id of ids?.split(' ') ?? []) entries.at(-1)?.dependsOn.add(Number(id));
+    const [, ids = ''] = dependsLine.exec(line) ?? [];
+    for (const [id] of ids.matchAll(/\d+/g)) entries.at(-1)?.dependsOn.add(Number(id));
     const [, id, catalog = '', description = ''] = entryLine.exec(line) ?? [];
     if (id !== undefined) entries.push({ id: Number(id), ...describe(catalog, description), dependsOn: new Set() });
   }
-  const [, count] = countLine.exec(text) ?? [];
+  const count = countLine.exec(text)?.[1];
   return entries.length === Number(count) ? entries : null;
 }
 

@@ -3,7 +3,7 @@ import { startClientProcess, type ClientProcess } from './client-process.ts';
 import type { ClientTool } from './client-tools.ts';
 import { feedClient } from './feed-client.ts';
 import { createNonce, runScript } from './psql.ts';
-import type { ArchiveRestore } from './pg-restore.ts';
+import { chooseEntries, type ArchiveRestore } from './pg-restore.ts';
 import { holdBackTail, scriptTailBytes, withoutTransactionTimeout } from './script-stages.ts';
 import { hasSucceeded, toToolFailure } from './tool-failure.ts';
 
@@ -42,18 +42,22 @@ export async function restoreArchiveAsScript(
   return { warnings: [...converterWarnings, ...warnings] };
 }
 
-export type Conversion = Pick<ArchiveScriptRestore, 'tool' | 'args' | 'serverMajor' | 'signal' | 'graceMs'>;
+export interface Conversion extends Pick<ArchiveScriptRestore, 'tool' | 'args' | 'serverMajor' | 'signal' | 'graceMs'> {
+  /** Only the entries with these ids; all by default. */
+  readonly entries?: readonly number[] | undefined;
+}
 
 /**
  * The script that restores an archive, as pg_restore writes it; for servers older than pg_restore, too. Ends only when
  * the whole source was read and pg_restore exited with 0, whose warnings are then added to `warnings`.
  */
 export async function* archiveToScript(
-  { tool, args, serverMajor, signal, graceMs }: Conversion,
+  { tool, args, serverMajor, entries, signal, graceMs }: Conversion,
   source: ByteStream,
   warnings: string[],
 ): ByteStream {
-  const converter = startClientProcess(tool, { args: [...args, '--file=-'], withStdin: true, signal, graceMs });
+  const files = entries === undefined ? [] : [chooseEntries(entries)];
+  const converter = startClientProcess(tool, { args: [...args, '--file=-'], files, withStdin: true, signal, graceMs });
   try {
     yield* withoutTransactionTimeout(readScript(converter, source, signal), serverMajor);
     warnings.push(...converter.stderr.warnings);

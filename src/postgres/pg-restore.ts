@@ -75,9 +75,7 @@ export async function restorePostData(
   const { tool, connection, jobs, entries, signal } = restore;
   const args = [...restore.args, '--section=post-data', `--jobs=${jobs}`, '--exit-on-error', '--no-password'];
   const files: ClientFile[] = [{ content: archive, argument: (path) => path }];
-  if (entries !== undefined) {
-    files.unshift({ content: entries.map((id) => `${id};\n`).join(''), argument: (path) => `--use-list=${path}` });
-  }
+  if (entries !== undefined) files.unshift(chooseEntries(entries));
   const client = startClientProcess(tool, { args, connection, files, signal });
   client.stdout.resume();
   try {
@@ -86,6 +84,11 @@ export async function restorePostData(
   } finally {
     await client.terminate();
   }
+}
+
+/** Has pg_restore take the entries with these ids only, in this order. */
+export function chooseEntries(ids: readonly number[]): ClientFile {
+  return { content: ids.map((id) => `${id};\n`).join(''), argument: (path) => `--use-list=${path}` };
 }
 
 /**
