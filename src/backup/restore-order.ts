@@ -13,7 +13,8 @@ export function weightOf({ sizeBytes, indexBytes }: Table): number {
 
 /**
  * The order in which objects with rows are best loaded: first those of the table that takes longest with its indexes,
- * one after another, so that its indexes can be begun while other rows are loaded; the remainder by its size.
+ * one after another, so that its indexes can be begun while other rows are loaded. An object counts at least its own
+ * bytes: it may have the rows of many tables.
  */
 export function orderForRestore(objects: readonly ManifestObject[], { tables }: Contents): ManifestObject[] {
   const weights = new Map<string, number>();
@@ -22,7 +23,7 @@ export function orderForRestore(objects: readonly ManifestObject[], { tables }: 
       weights.set(object, Math.max(weights.get(object) ?? 0, weightOf(table)));
     }
   }
-  const weigh = ({ name, plainBytes }: ManifestObject) => weights.get(name) ?? plainBytes;
+  const weigh = ({ name, plainBytes }: ManifestObject) => Math.max(weights.get(name) ?? 0, plainBytes);
   return objects.toSorted((a, b) => weigh(b) - weigh(a) || (a.name < b.name ? -1 : 1));
 }
 

@@ -52,7 +52,6 @@ function restOf(entries: readonly ArchiveEntry[], done: ReadonlySet<number>): nu
   return entries.flatMap(({ id }) => (done.has(id) ? [] : [id]));
 }
 
-
 interface RowsRun {
   readonly streams: StoredStreams;
   readonly request: ScriptRequest;

@@ -158,10 +158,7 @@ export class StoredStreams {
     });
   }
 
-  async *#convert(
-    archive: ByteStream,
-    { section, request, entries, signal }: ConvertOptions,
-  ): ByteStream {
+  async *#convert(archive: ByteStream, { section, request, entries, signal }: ConvertOptions): ByteStream {
     const { args } = planPgRestore(request.options);
     // Names must be right where all of them are; elsewhere there may be none of them.
     const names = section === 'pre-data' ? args : args.filter((argument) => argument !== '--strict-names');

@@ -43,8 +43,8 @@ const smallestTableBytes = mebibyte / 4;
 /** What fits into the arguments of a program, with room to spare. */
 const maxTables = 5_000;
 const maxTablesPerUnit = 200;
-/** Units for each job: enough that all are busy to the end, and few enough that starting them costs nothing. */
-const unitsPerJob = 4;
+/** Units for each job: enough that all are busy to the end, and few enough that starting them costs little. */
+const unitsPerJob = 6;
 
 /**
  * Divides `tables` among streams: a queue of units of about the same size, the largest first, so that no job is idle

@@ -94,7 +94,7 @@ describe('planning streams', () => {
     'makes units of about one size: only what cannot be divided is more than half as large again',
     forAnyPlan((plan, _, jobs) => {
       const total = plan.units.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-      const unitBytes = Math.max(smallestUnitBytes, total / (jobs * 4));
+      const unitBytes = Math.max(smallestUnitBytes, total / (jobs * 6));
       for (const { parts, sizeBytes } of plan.units) {
         const [first] = parts;
         assert.ok(first !== undefined);
@@ -129,7 +129,7 @@ describe('planning streams', () => {
     'has few units for each job, and few tables in each unit',
     forAnyPlan(({ units }, tables, jobs) => {
       const indivisible = tables.filter(({ canSplit }) => !canSplit).length;
-      assert.ok(units.length <= 2 * (jobs * 4 + 1) + indivisible, `${units.length} units`);
+      assert.ok(units.length <= 2 * (jobs * 6 + 1) + indivisible, `${units.length} units`);
       for (const { parts } of units) assert.ok(parts.length >= 1 && parts.length <= 200);
     }),
   );
@@ -154,13 +154,13 @@ describe('planning streams', () => {
 
   it('splits one large table among all jobs', () => {
     const { units } = planStreams([table(1, 1024 * mebibyte)], 4);
-    assert.equal(units.length, 16);
+    assert.equal(units.length, 24);
     assert.deepEqual(
       units
         .map(({ parts }) => parts[0]?.blocks?.start)
         .toSorted((a, b) => (a ?? 0) - (b ?? 0))
         .slice(0, 3),
-      [0, 8192, 16_384],
+      [0, 5461, 10_922],
     );
   });
 
@@ -175,7 +175,7 @@ describe('planning streams', () => {
   it('puts at most 200 tables into a unit', () => {
     const tables = Array.from({ length: 450 }, (_, index) => table(index + 1, mebibyte));
     const counts = planStreams(tables, 1).units.map(({ parts }) => parts.length);
-    assert.equal(Math.max(...counts), 112);
+    assert.equal(Math.max(...counts), 75);
     const fewer = planStreams([...tables, table(1000, 100_000 * mebibyte, { canSplit: false })], 1);
     assert.equal(Math.max(...fewer.units.map(({ parts }) => parts.length)), 200);
   });

@@ -7,7 +7,7 @@ import type { ManifestObject } from '../../src/catalog/manifest.ts';
 
 type Table = Contents['tables'][number];
 
-function object(name: string, plainBytes = 1000): ManifestObject {
+function object(name: string, plainBytes = 100): ManifestObject {
   const role = name === 'remainder' ? 'remainder' : 'data';
   return { name, role, plainBytes, storedBytes: plainBytes, sha256: '0123456789abcdef'.repeat(4) };
 }
@@ -31,6 +31,11 @@ describe('the order of a restore', () => {
     const objects = [object('data-1'), object('data-2'), object('remainder', 250)];
     const tables = [table('plain', [300, 0], 'data-1'), table('indexed', [200, 100], 'data-2')];
     assert.deepEqual(orderOf(objects, ...tables), ['data-2', 'data-1', 'remainder']);
+  });
+
+  it('begins with what has most bytes where its tables are small', () => {
+    const tables = [table('small', [10, 0], 'data-2'), table('other', [300, 0], 'data-1')];
+    assert.deepEqual(orderOf([object('data-1', 300), object('data-2', 400)], ...tables), ['data-2', 'data-1']);
   });
 
   it('keeps the parts of one table together', () => {
