@@ -13,7 +13,7 @@ import { waitUntil } from '../support/wait-until.ts';
 let teller: StoryTeller;
 before(async () => {
   teller = await openStoryTeller();
-  await createLargeDatabase(teller.cluster, 'large', 60);
+  await createLargeDatabase(teller.cluster, 'large', 100);
   // For pg_dump to have much to do as well.
   const object = `lo_from_bytea(0, (SELECT string_agg(sha512((n * 1000 + m)::text::bytea), '') FROM generate_series(1, 8000) AS m))`;
   await teller.cluster.runSql('large', `SELECT ${object} FROM generate_series(1, 40) AS n`);
