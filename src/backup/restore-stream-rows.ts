@@ -13,6 +13,7 @@ import { orderForRestore, TablesUnderWay, weightOf } from './restore-order.ts';
 import { findPsql } from './restore-run.ts';
 import { restoreRest, runOneScript, stallOf, type ParallelRun, type RestToRestore } from './restore-steps.ts';
 import type { ScriptRequest, StoredStreams } from './stored-streams.ts';
+import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
 /** A script of definitions has no rows, so it fits into memory. */
 const maxScriptBytes = 1024 ** 3;
@@ -26,7 +27,7 @@ export async function restoreStreamRows(streams: StoredStreams, run: ParallelRun
   const request = { options: target.options, serverMajor: server.major, isTransaction: true, isFrozen };
   // Before anything is restored: it fails where it is damaged.
   const contents = await streams.contents(context.signal);
-  await using sessions = new SessionPool(target.connection);
+  await using sessions = new SessionPool(target.connection, context);
   const archive = await streams.schema(context.signal);
   const parts = { streams, request, run, archive, sessions, done: new Set<number>() };
   target.onPhase?.('definitions');
@@ -73,6 +74,7 @@ async function restoreDefinitions({ streams, request, run }: RowsRun): Promise<v
   }
   await using session = await openForScripts(target.connection, signal);
   await session.query(message);
+  warnAll(context, session.takeWarnings());
 }
 
 /** A session in UTF-8: pg sends text in no other encoding. */
@@ -113,11 +115,13 @@ function buildIndex(id: number, { streams, request, run, archive, sessions, done
 /** Sessions that were opened for one task and can be used for the next. Dispose ends all of them. */
 class SessionPool implements AsyncDisposable {
   readonly #connection: Connection;
+  readonly #context: UseCaseContext;
   readonly #idle: Session[] = [];
   readonly #all = new Set<Session>();
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, context: UseCaseContext) {
     this.#connection = connection;
+    this.#context = context;
   }
 
   /**
@@ -126,6 +130,7 @@ class SessionPool implements AsyncDisposable {
   async use(signal: AbortSignal, work: (session: Session) => Promise<void>): Promise<void> {
     const session = this.#idle.pop() ?? (await this.#open(signal));
     await work(session);
+    warnAll(this.#context, session.takeWarnings());
     this.#idle.push(session);
   }
 

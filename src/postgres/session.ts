@@ -18,6 +18,8 @@ export interface Session extends AsyncDisposable {
   readonly lost: Promise<BackupError>;
   /** The rows of one statement. Errors: `postgres`, with the server's error as cause; the signal's reason. */
   query<Result extends Row = Row>(sql: string, values?: readonly unknown[]): Promise<readonly Result[]>;
+  /** The server's warnings since the last time they were taken. */
+  takeWarnings(): readonly string[];
   /** Begins a `COPY … FROM STDIN`. No query may be sent before its end. Errors: as those of `query`, also of its methods. */
   copyIn(sql: string): Promise<RowSink>;
 }
@@ -121,6 +123,7 @@ class PgSession implements Session {
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = () => this.#end();
   #isEnding = false;
+  #warnings: string[] = [];
   #queries = 0;
   #cancelling: Promise<void> | undefined;
 
@@ -129,7 +132,14 @@ class PgSession implements Session {
     this.#connected = connected;
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
+    connected.client.on('notice', ({ severity, message }) => {
+      if (severity === 'WARNING') this.#warnings.push(`${severity}: ${message}`);
+    });
     this.lost = this.#watch();
+  }
+
+  takeWarnings(): readonly string[] {
+    return this.#warnings.splice(0);
   }
 
   async state(): Promise<ServerState> {

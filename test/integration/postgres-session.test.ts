@@ -225,6 +225,13 @@ describe('a session', () => {
     assert.deepEqual(await session.query('SELECT $1::int AS x', [1]), [{ x: 1 }]);
   });
 
+  it('keeps the warnings of the server until they are taken', async () => {
+    await using session = await open(cluster.url('shop'));
+    await session.query(`DO $$ BEGIN RAISE NOTICE 'all is well'; RAISE WARNING 'odd'; END $$`);
+    assert.deepEqual(session.takeWarnings(), ['WARNING: odd']);
+    assert.deepEqual(session.takeWarnings(), []);
+  });
+
   it('ends a query, with the reason, when the signal aborts', async () => {
     const connection = resolveConnection(cluster.url('shop'), {});
     const abort = new AbortController();
