@@ -124,9 +124,7 @@ class SessionPool implements AsyncDisposable {
     this.#context = context;
   }
 
-  /**
-   * Gives `work` a session, which is not used again if that fails. `signal` is the same for all: it ends the sessions.
-   */
+  /** Gives `work` a session, which is not used again if that fails. `signal`, the same for all, ends the sessions. */
   async use(signal: AbortSignal, work: (session: Session) => Promise<void>): Promise<void> {
     const session = this.#idle.pop() ?? (await this.#open(signal));
     await work(session);

@@ -4,7 +4,6 @@ import { productName } from '../core/version.ts';
 import { describeConnection, withDatabase, type Connection } from '../postgres/connection.ts';
 import { demandSwapRights, renameDatabase, swapDatabases } from '../postgres/rename-database.ts';
 import { openSession, type Session } from '../postgres/session.ts';
-import { localeOf } from '../postgres/server-info.ts';
 import { createDatabase, databaseExists, dropDatabase, findUnused } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
 import type { UseCaseContext } from './use-case-context.ts';
@@ -116,7 +115,7 @@ async function giveName(connection: Connection, { fresh, name, formerName }: New
 /** Not ended by an interruption, which would not keep the server from making it. */
 async function createTarget(connection: Connection, locale: Archive['source']): Promise<void> {
   await using session = await openMaintenanceSession(connection, undefined);
-  await createDatabase(session, connection.database, locale === null ? defaultLocale : localeOf(locale));
+  await createDatabase(session, connection.database, locale ?? defaultLocale);
 }
 
 /** Also when the restore failed because the user interrupted it. */
