@@ -5,7 +5,7 @@ import type { ByteStream } from '../core/byte-stream.ts';
 import { peekStream } from '../core/peek-stream.ts';
 import { detectFormat, type FileFormat } from '../crypto/detect-format.ts';
 import { decompress } from '../pipeline/decompress.ts';
-import { holdLastChunk } from '../pipeline/hold-last-chunk.ts';
+import { holdLastBytes } from '../pipeline/hold-last-bytes.ts';
 import type { Archive, OpenArchive } from './archive.ts';
 import { nameDamage } from './name-damage.ts';
 import { openOpenPgpDecryption, refuseWithoutManifest, type DecryptionRequest } from './open-decryption.ts';
@@ -53,7 +53,7 @@ async function openLayers(file: ByteStream, opening: Opening): Promise<OpenArchi
     const { head, stream } = await peekStream(current, headBytes);
     const format = detectFormat(head);
     if (isInnermost(format)) {
-      const body = nameDamage(`"${opening.path}"`, holdLastChunk()(stream));
+      const body = nameDamage(`"${opening.path}"`, holdLastBytes()(stream));
       return { format: innermostFormats[format], body };
     }
     current = await openLayer(format, stream, opening);

@@ -3,7 +3,7 @@ import type { Manifest, ManifestObject } from '../catalog/manifest.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { decompress } from '../pipeline/decompress.ts';
 import { checkDigest } from '../pipeline/digest.ts';
-import { holdLastChunk } from '../pipeline/hold-last-chunk.ts';
+import { checkSize } from '../pipeline/hold-last-bytes.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { nameDamage } from './name-damage.ts';
 import type { BackupDecryption } from './open-decryption.ts';
@@ -40,7 +40,7 @@ export function readPlain(
   const unpack = decompress(manifest.compression.method, context.cores);
   const plain = unpack(decrypt(readStored({ store, manifest, object }, signal)));
   const name = objectKey(manifest, object.name);
-  return nameDamage(`object "${name}"`, holdLastChunk({ name, sizeBytes: object.plainBytes })(plain));
+  return nameDamage(`object "${name}"`, checkSize({ name, sizeBytes: object.plainBytes })(plain));
 }
 
 /** Reads the stored bytes of objects once and checks their digests. */

@@ -23,7 +23,7 @@ export class ByteReader implements AsyncDisposable {
 
   /** Exactly `size` bytes, fewer only when the source ends before. */
   async read(size: number): Promise<Buffer> {
-    const bytes = Buffer.alloc(size);
+    const bytes = Buffer.allocUnsafe(size);
     let filled = 0;
     while (filled < size) {
       const some = await this.readSome(size - filled);

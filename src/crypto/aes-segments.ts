@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import type { ByteStream } from '../core/byte-stream.ts';
 import { BackupError } from '../core/backup-error.ts';
+import type { ByteStream } from '../core/byte-stream.ts';
+import { freeChunk } from '../core/free-chunk.ts';
 
 /**
  * Tink's streaming AEAD "AES-GCM-HKDF streaming", bit for bit, with 32-byte derived keys and SHA-256
@@ -41,6 +42,7 @@ export async function* encryptSegments(plaintext: ByteStream, keys: SegmentKeys)
       const encrypted = cipher.update(segment.bytes);
       cipher.final();
       if (encrypted.byteLength > 0) yield encrypted;
+      freeChunk(encrypted);
       yield cipher.getAuthTag();
     }
   } finally {
@@ -68,6 +70,7 @@ export async function* decryptSegments(ciphertext: ByteStream, keys: SegmentKeys
       const plaintext = decryptSegment({ ...segment, bytes: body }, segmentKey, setNonce(nonce, segment));
       if (plaintext === null) throw notAuthentic(segment, name);
       if (plaintext.byteLength > 0) yield plaintext;
+      freeChunk(plaintext);
     }
   } finally {
     segmentKey?.fill(0);

@@ -1,4 +1,5 @@
 import { createCipheriv, type Cipheriv } from 'node:crypto';
+import { freeChunk } from '../core/free-chunk.ts';
 
 const blockBytes = 16;
 /** Small enough for the memory of one slice to be used for the next: larger ones cost 0.6 s of page faults per GiB. */
@@ -47,6 +48,7 @@ export class OpenPgpCfb {
     xor(slice.subarray(0, blockBytes), this.#feedback);
     xor(slice.subarray(blockBytes), chained);
     this.#feedback.set(chained.subarray(-blockBytes));
+    freeChunk(chained);
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ByteStream } from '../core/byte-stream.ts';
+import { freeChunk } from '../core/free-chunk.ts';
 import { inBlocks } from './byte-blocks.ts';
 import { OpenPgpCfb } from './openpgp-cfb.ts';
 import { damagedMessage, packetTag, truncated, writePacket } from './openpgp-packets.ts';
@@ -69,6 +70,7 @@ export async function* decryptIntegrityProtected(
     else {
       digest.update(held);
       yield isPrefix ? held.subarray(prefixBytes) : held;
+      freeChunk(held);
       isPrefix = false;
       held = block;
     }

@@ -3,6 +3,7 @@ import { createGunzip, createZstdDecompress, zstdDecompress } from 'node:zlib';
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream, Stage } from '../core/byte-stream.ts';
 import type { CompressionMethod } from '../core/compression.ts';
+import { freeChunk } from '../core/free-chunk.ts';
 import { mapOrdered } from './map-ordered.ts';
 import { throughTransform } from './through-transform.ts';
 import { ZstdFrameReader, type ZstdFrameHeader } from './zstd-frames.ts';
@@ -34,7 +35,10 @@ async function* decompressZstd(source: ByteStream, concurrency: number): ByteStr
     for (let header = await reader.nextHeader(); header !== null; header = await reader.nextHeader()) {
       if (isSmall(header)) {
         const rest = new FrameRun(reader, header);
-        yield* mapOrdered(rest.frames(), concurrency + 1, decompressFrame);
+        for await (const content of mapOrdered(rest.frames(), concurrency + 1, decompressFrame)) {
+          yield content;
+          freeChunk(content);
+        }
         header = rest.stoppedAt;
         if (header === null) return;
       }
@@ -76,14 +80,14 @@ class FrameRun {
 
   /** Compressed data is never much larger than its content, so a frame that is was not made by a compressor. */
   async #read(header: ZstdFrameHeader, contentBytes: number): Promise<Buffer> {
-    const parts = [header.bytes];
-    let sizeBytes = 0;
+    const frame = Buffer.allocUnsafeSlow(contentBytes * 2 + outputChunkBytes);
+    let sizeBytes = header.bytes.copy(frame);
     for await (const part of this.#reader.body(header)) {
+      if (part.byteLength > frame.byteLength - sizeBytes) throw damaged('frame larger than its content');
+      frame.set(part, sizeBytes);
       sizeBytes += part.byteLength;
-      if (sizeBytes > contentBytes * 2 + outputChunkBytes) throw damaged('frame larger than its content');
-      parts.push(part);
     }
-    return Buffer.concat(parts);
+    return frame.subarray(0, sizeBytes);
   }
 }
 
@@ -92,10 +96,12 @@ async function decompressFrame(frame: Frame): Promise<Buffer> {
   const limit = Math.max(frame.contentBytes, 1);
   const content = await zstdDecompressAsync(frame.bytes, {
     maxOutputLength: limit,
-    chunkSize: Math.max(limit, 64),
+    // With a byte to spare: for a buffer that is full Node takes a second one at once.
+    chunkSize: Math.max(limit + 1, 64),
   }).catch((error: unknown) => {
     throw damaged(error);
   });
+  freeChunk(frame.bytes);
   if (content.byteLength !== frame.contentBytes) throw damaged('frame shorter than it says');
   return content;
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { BackupError } from '../core/backup-error.ts';
-import type { Stage } from '../core/byte-stream.ts';
+import type { ByteStream, Stage } from '../core/byte-stream.ts';
+import { holdLastBytes } from './hold-last-bytes.ts';
 
 /** Size and SHA-256 of the bytes that passed, known once the stage has ended. */
 export class Digest {
@@ -37,25 +38,29 @@ export interface ExpectedBytes {
 }
 
 /**
- * Passes the bytes on and fails with `integrity` unless they are exactly the expected ones. The last chunk is held back
+ * Passes the bytes on and fails with `integrity` unless they are exactly the expected ones. The last bytes are held back
  * until the digest has been checked, so a consumer that needs every byte cannot finish on wrong ones.
  */
 export function checkDigest(expected: ExpectedBytes): Stage {
-  return async function* (source) {
+  return (source) => {
     const digest = new Digest();
-    let held: Uint8Array | undefined;
-    for await (const chunk of digest.measure(source)) {
-      if (digest.bytes > expected.sizeBytes) throw differs(expected, `more than ${expected.sizeBytes} bytes`);
-      if (held !== undefined) yield held;
-      // A copy: the chunk belongs to its producer again as soon as the next one is asked for.
-      held = Buffer.from(chunk);
-    }
-    if (digest.bytes !== expected.sizeBytes) {
-      throw differs(expected, `${digest.bytes} bytes instead of ${expected.sizeBytes}`);
-    }
-    if (digest.sha256 !== expected.sha256) throw differs(expected, 'its SHA-256 is not the one in the manifest');
-    if (held !== undefined) yield held;
+    const hold = holdLastBytes(() => check(digest, expected));
+    return hold(limited(source, digest, expected));
   };
+}
+
+async function* limited(source: ByteStream, digest: Digest, expected: ExpectedBytes): ByteStream {
+  for await (const chunk of digest.measure(source)) {
+    if (digest.bytes > expected.sizeBytes) throw differs(expected, `more than ${expected.sizeBytes} bytes`);
+    yield chunk;
+  }
+}
+
+function check(digest: Digest, expected: ExpectedBytes): void {
+  if (digest.bytes !== expected.sizeBytes) {
+    throw differs(expected, `${digest.bytes} bytes instead of ${expected.sizeBytes}`);
+  }
+  if (digest.sha256 !== expected.sha256) throw differs(expected, 'its SHA-256 is not the one in the manifest');
 }
 
 function differs(expected: ExpectedBytes, reason: string): BackupError {

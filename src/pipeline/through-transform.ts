@@ -1,13 +1,12 @@
 import type { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { Stage } from '../core/byte-stream.ts';
+import type { ByteStream, Stage } from '../core/byte-stream.ts';
 
 /** A stage made of a Node stream. Errors of the source and of the transform reach the consumer; both are released. */
 export function throughTransform(create: () => Transform): Stage {
   return async function* (source) {
     const transform = create();
-    const feeding = pipeline(source, transform);
-    feeding.catch(() => {}); // destroys the transform with the same error, which the loop below throws
+    const feeding = feed(source, transform);
+    feeding.catch((error: unknown) => transform.destroy(error as Error)); // which the loop below throws
     try {
       yield* transform as AsyncIterable<Uint8Array>;
     } finally {
@@ -15,4 +14,21 @@ export function throughTransform(create: () => Transform): Stage {
     }
     await feeding;
   };
+}
+
+/** `pipeline` would ask for the next chunk while this one waits for its turn; but then it is its producer's again. */
+async function feed(source: ByteStream, transform: Transform): Promise<void> {
+  for await (const chunk of source) {
+    await new Promise<void>((resolve, reject) => {
+      // Destroyed by a consumer that leaves, it would not call back.
+      const onClose = () => reject(new Error('the consumer has left'));
+      transform.once('close', onClose);
+      transform.write(chunk, (error) => {
+        transform.off('close', onClose);
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  }
+  transform.end();
 }

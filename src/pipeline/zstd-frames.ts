@@ -31,13 +31,13 @@ export class ZstdFrameReader {
       const magic = (await this.#take(4)).readUInt32LE(0);
       if (magic === frameMagic) return await this.#takeHeader();
       if ((magic & 0xfffffff0) >>> 0 !== skippableMagic) throw damaged('no zstd frame where one should begin');
-      await this.#skip((await this.#take(4)).readUInt32LE(0));
+      for await (const _ of this.#pass((await this.#take(4)).readUInt32LE(0)));
     }
     return null;
   }
 
   /** The blocks of the frame whose header was just read, and its checksum. */
-  async *body(header: ZstdFrameHeader): AsyncGenerator<Buffer> {
+  async *body(header: ZstdFrameHeader): ByteStream {
     let isLast = false;
     while (!isLast) {
       const blockHeader = await this.#take(3);
@@ -46,7 +46,7 @@ export class ZstdFrameReader {
       const type = (fields >> 1) & 3;
       if (type === 3) throw damaged('reserved zstd block type');
       yield blockHeader;
-      yield await this.#take(type === 1 ? 1 : fields >> 3);
+      yield* this.#pass(type === 1 ? 1 : fields >> 3);
     }
     if (header.hasChecksum) yield await this.#take(4);
   }
@@ -73,11 +73,13 @@ export class ZstdFrameReader {
     };
   }
 
-  async #skip(sizeBytes: number): Promise<void> {
+  /** The next `sizeBytes` bytes as they come. */
+  async *#pass(sizeBytes: number): ByteStream {
     for (let left = sizeBytes; left > 0;) {
-      const skipped = await this.#reader.readSome(left);
-      if (skipped.byteLength === 0) throw endsTooEarly();
-      left -= skipped.byteLength;
+      const some = await this.#reader.readSome(left);
+      if (some.byteLength === 0) throw endsTooEarly();
+      left -= some.byteLength;
+      yield some;
     }
   }
 

@@ -29,7 +29,7 @@ export interface RestoreReport {
  *
  * pg_restore commits once it has the last byte of the last data block; it does not wait for the end of its input. Each
  * chunk is written on as it comes, so the caller must give the last chunk only after everything was verified
- * (`holdLastChunk`). With `allowEarlyExit` not even that helps: use `restoreArchiveAsScript` where the rest of the
+ * (`holdLastBytes`). With `allowEarlyExit` not even that helps: use `restoreArchiveAsScript` where the rest of the
  * archive could still turn out to be wrong.
  *
  * Errors: what the source throws; the signal's reason; `postgres` with what pg_restore said.

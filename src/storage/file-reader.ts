@@ -2,6 +2,7 @@ import { constants, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
+import { freeChunk } from '../core/free-chunk.ts';
 import type { ByteRange } from './byte-range.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -17,7 +18,7 @@ export function versionOf(stats: BigIntStats): string {
 }
 
 /**
- * The bytes of an open file in chunks of 1 MiB, one chunk read ahead. Every chunk has a buffer of its own. `name` is for
+ * The bytes of an open file in chunks of 1 MiB, one chunk read ahead. `name` is for
  * the message when the file ends before the range does, which fails with `integrity`.
  */
 export async function* readFileRange(handle: FileHandle, range: ByteRange, name: string): ByteStream {
@@ -31,6 +32,7 @@ export async function* readFileRange(handle: FileHandle, range: ByteRange, name:
       ahead = position < range.end ? readChunk(handle, position, range.end) : undefined;
       ahead?.catch(() => {});
       yield chunk;
+      freeChunk(chunk);
     }
   } finally {
     await ahead?.catch(() => {});

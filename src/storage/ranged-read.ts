@@ -1,7 +1,8 @@
-import type { ByteStream } from '../core/byte-stream.ts';
 import { BackupError } from '../core/backup-error.ts';
-import { checkedRange, clampRange, type ByteRange } from './byte-range.ts';
+import type { ByteStream } from '../core/byte-stream.ts';
+import { freeChunk } from '../core/free-chunk.ts';
 import { withRetries, type RetryOptions } from '../core/retry.ts';
+import { checkedRange, clampRange, type ByteRange } from './byte-range.ts';
 
 /** The answer to one range request. */
 export interface RangeAnswer {
@@ -79,9 +80,9 @@ class RangeReader {
       fetched.catch(() => {});
       fetching.push(fetched);
       opened = undefined;
-      if (fetching.length === maxRangesInFlight) yield await (fetching.shift() ?? fetched);
+      if (fetching.length === maxRangesInFlight) yield* lent(fetching.shift() ?? fetched);
     }
-    for (const fetched of fetching) yield await fetched;
+    for (const fetched of fetching) yield* lent(fetched);
   }
 
   async #open(range: ByteRange): Promise<RangeAnswer | null> {
@@ -117,6 +118,12 @@ class RangeReader {
       });
     }
   }
+}
+
+async function* lent(fetched: Promise<Buffer>): ByteStream {
+  const buffer = await fetched;
+  yield buffer;
+  freeChunk(buffer);
 }
 
 function* splitRange(range: ByteRange, pieceBytes: number): Iterable<ByteRange> {

@@ -192,7 +192,8 @@ describe('a backup by somebody who knows the public key only', () => {
     });
     const open = `--private-key ${pair.privateKey}`;
     // psql refuses it where it reads the script; the server, where it gets it as one message.
-    const message = /^psql failed .*backslash commands are restricted|^query failed on .*: syntax error at or near "\\"/;
+    const message =
+      /^psql failed .*backslash commands are restricted|^query failed on .*: syntax error at or near "\\"/;
     await assertNeverRestored(story, open, { code: 10, message });
     assert.equal(existsSync(join(story.folder, 'ran')), false);
   });
