@@ -20,10 +20,12 @@ export interface GateRules {
   readonly hold: 'before' | 'after';
 }
 
-/** The real client programs in a folder of their own, one call of which can be held. Dispose removes the folder. */
+/** The real client programs in a folder of their own, calls of which can be held. Dispose removes the folder. */
 export interface GatedTools extends Disposable {
   readonly folder: string;
   addGate(rules: GateRules): Gate;
+  /** Runs `script`, in bash, before each call of a program: it may change `"$@"`. */
+  addScript(tool: ClientToolName, script: string): void;
 }
 
 const tools = ['pg_dump', 'pg_restore', 'psql'] as const satisfies readonly ClientToolName[];
@@ -49,6 +51,7 @@ export async function makeGatedTools(cluster: Cluster): Promise<GatedTools> {
         open: () => writeFileSync(join(gate, 'open'), ''),
       };
     },
+    addScript: (tool, script) => add(tool, `${script}\nexec ${real(tool)}`),
     [Symbol.dispose]: () => fakes[Symbol.dispose](),
   };
 }
