@@ -53,7 +53,7 @@ async function* broken(bytes: Uint8Array): ByteStream {
 async function collectUntilError(stream: ByteStream): Promise<{ bytes: Buffer; error: unknown }> {
   const chunks: Uint8Array[] = [];
   try {
-    for await (const chunk of stream) chunks.push(chunk);
+    for await (const chunk of stream) chunks.push(Buffer.from(chunk));
   } catch (error) {
     return { bytes: Buffer.concat(chunks), error };
   }
