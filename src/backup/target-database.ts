@@ -4,7 +4,7 @@ import { productName } from '../core/version.ts';
 import { describeConnection, withDatabase, type Connection } from '../postgres/connection.ts';
 import { demandSwapRights, renameDatabase, swapDatabases } from '../postgres/rename-database.ts';
 import { openSession, type Session } from '../postgres/session.ts';
-import { createDatabase, databaseExists, dropDatabase, findUnused } from '../postgres/target-database.ts';
+import { createDatabase, databaseExists, dropDatabase, findUnused, tablespaceOf } from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -48,7 +48,7 @@ export async function inTarget<Result>(
   const fresh = plan.isStaged || mode === 'swap' ? deriveName(name, 'restoring') : name;
   const target = withDatabase(connection, fresh);
   context.signal.throwIfAborted();
-  await createTarget(target, plan.source);
+  await createTarget(target, plan);
   try {
     context.signal.throwIfAborted();
     const result = await work(target);
@@ -107,15 +107,18 @@ interface NewName {
 /** From here on an interruption comes too late. */
 async function giveName(connection: Connection, { fresh, name, formerName }: NewName): Promise<void> {
   if (fresh === name) return;
-  await using session = await openMaintenanceSession(connection, undefined);
-  if (formerName === null) await renameDatabase(session, fresh, name);
-  else await swapDatabases(session, { fresh, name, formerName });
+  await using renaming = await openMaintenanceSession(connection, undefined);
+  if (formerName === null) return await renameDatabase(renaming, fresh, name);
+  await using ending = await openMaintenanceSession(connection, undefined);
+  await swapDatabases({ renaming, ending }, { fresh, name, formerName });
 }
 
 /** Not ended by an interruption, which would not keep the server from making it. */
-async function createTarget(connection: Connection, locale: Archive['source']): Promise<void> {
-  await using session = await openMaintenanceSession(connection, undefined);
-  await createDatabase(session, connection.database, locale ?? defaultLocale);
+async function createTarget(target: Connection, { connection, mode, source }: TargetPlan): Promise<void> {
+  await using session = await openMaintenanceSession(target, undefined);
+  const locale = source ?? defaultLocale;
+  const tablespace = mode === 'swap' ? await tablespaceOf(session, connection.database) : undefined;
+  await createDatabase(session, target.database, { locale, tablespace });
 }
 
 /** Also when the restore failed because the user interrupted it. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackupError, describeError } from '../core/backup-error.ts';
+import { errorCode } from '../core/error-code.ts';
 import { quoteIdentifier } from './quote.ts';
 import type { Row, Session } from './session.ts';
 
@@ -12,41 +13,55 @@ export interface DatabaseSwap {
   readonly formerName: string;
 }
 
-/** Clients that come back at once must not win for ever against the renaming. */
-const attempts = 5;
-const retryMs = 200;
+/** Sessions in another database of the same server, of a role that may do all that a swap is. */
+export interface SwapSessions {
+  readonly renaming: Session;
+  readonly ending: Session;
+}
+
+/** Each waits 5 seconds for sessions to end. */
+const attempts = 3;
+const endingMs = 100;
 
 export async function renameDatabase(session: Session, from: string, to: string): Promise<void> {
   await session.query(`ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`);
 }
 
 /**
- * Gives `fresh` the name, owner, privileges, settings and comment of the database `name`, which is called `formerName`
- * from then on. Ends the sessions in both. Either both names change or none. `session` is in another database of the same
- * server, of a role that may do all that. Errors: `postgres`.
+ * Gives `fresh` the name and all else of the database `name` that is not inside it; that is called `formerName` from then
+ * on. Ends the sessions in both. Either both names change or none, whenever we are killed. Errors: `postgres`.
  */
-export async function swapDatabases(session: Session, swap: DatabaseSwap): Promise<void> {
-  for (const statement of await describeDatabase(session, swap)) await session.query(statement);
-  await session.query(`ALTER DATABASE ${quoteIdentifier(swap.name)} WITH ALLOW_CONNECTIONS false`);
-  try {
-    await renameBoth(session, swap);
-  } catch (error) {
-    await letIn(session, swap.name, error);
-    throw error;
+export async function swapDatabases(sessions: SwapSessions, swap: DatabaseSwap): Promise<void> {
+  const { renaming } = sessions;
+  for (const statement of await describeDatabase(renaming, swap)) await renaming.query(statement);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await renaming.query('BEGIN');
+      await renameOnceEmpty(sessions, swap);
+      await renameDatabase(renaming, swap.fresh, swap.name);
+      return void (await renaming.query('COMMIT'));
+    } catch (error) {
+      // Where that fails as well, the server does it.
+      await renaming.query('ROLLBACK').catch(() => {});
+      if (!isInUse(error)) throw error;
+      if (attempt === attempts) throw stillInUse(swap.name, error);
+    }
   }
-  await session.query(`ALTER DATABASE ${quoteIdentifier(swap.formerName)} WITH ALLOW_CONNECTIONS true`);
 }
 
-async function letIn(session: Session, name: string, cause: unknown): Promise<void> {
-  const statement = `ALTER DATABASE ${quoteIdentifier(name)} WITH ALLOW_CONNECTIONS true`;
-  try {
-    await session.query(statement);
-  } catch {
-    throw new BackupError('postgres', `${describeError(cause)}; database "${name}" may take no connections now`, {
-      hint: `Run: ${statement}.`,
-      cause,
-    });
+/**
+ * A renaming locks the database, so that nobody gets into it any more, and waits 5 seconds for those who are in it: they
+ * are ended meanwhile. Without closing the database, which would stay closed if we were killed.
+ */
+async function renameOnceEmpty({ renaming, ending }: SwapSessions, swap: DatabaseSwap): Promise<void> {
+  let isWaiting = true;
+  const renamed = renameDatabase(renaming, swap.name, swap.formerName).finally(() => (isWaiting = false));
+  const settled = renamed.catch(() => {});
+  while (isWaiting) {
+    await endSessions(ending, swap);
+    await Promise.race([settled, sleep(endingMs)]);
   }
+  await renamed;
 }
 
 /**
@@ -80,28 +95,15 @@ async function endSessions(session: Session, { fresh, name }: DatabaseSwap): Pro
   }
 }
 
-async function renameBoth(session: Session, swap: DatabaseSwap): Promise<void> {
-  const { fresh, name, formerName } = swap;
-  for (let attempt = 1; ; attempt += 1) {
-    await endSessions(session, swap);
-    try {
-      await session.query('BEGIN');
-      await renameDatabase(session, name, formerName);
-      await renameDatabase(session, fresh, name);
-      await session.query('COMMIT');
-      return;
-    } catch (error) {
-      await session.query('ROLLBACK');
-      if (attempt === attempts) throw asFailedSwap(name, error);
-      await sleep(retryMs);
-    }
-  }
+/** `object_in_use` (manual, appendix A). */
+function isInUse(error: unknown): boolean {
+  return error instanceof BackupError && errorCode(error.cause) === '55006';
 }
 
-function asFailedSwap(name: string, error: unknown): BackupError {
-  return new BackupError('postgres', `cannot rename database "${name}": ${describeError(error)}`, {
-    hint: 'End the sessions that keep coming back, then try again.',
-    cause: error,
+function stillInUse(name: string, cause: unknown): BackupError {
+  return new BackupError('postgres', `cannot rename database "${name}": ${describeError(cause)}`, {
+    hint: 'End the sessions that do not end, then try again.',
+    cause,
   });
 }
 
@@ -114,7 +116,8 @@ const traitsSql = `
   WITH d AS (SELECT * FROM pg_database WHERE datname = $1)
   SELECT format('ALTER DATABASE %I OWNER TO %I', $2::text, pg_get_userbyid(datdba)) AS statement FROM d
   UNION ALL
-  SELECT format('ALTER DATABASE %I WITH CONNECTION LIMIT %s', $2::text, datconnlimit) FROM d WHERE datconnlimit <> -1
+  SELECT format('ALTER DATABASE %I WITH CONNECTION LIMIT %s ALLOW_CONNECTIONS %s IS_TEMPLATE %s',
+      $2::text, datconnlimit, datallowconn::text, datistemplate::text) FROM d
   UNION ALL
   SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $2::text) FROM d WHERE datacl IS NOT NULL
   UNION ALL

@@ -112,11 +112,29 @@ export async function schemaExists(session: Session, name: string): Promise<bool
   return rows.length > 0;
 }
 
+/** The tablespace of a database, unless it is the one that a new database has anyway, for which no right is needed. */
+export async function tablespaceOf(session: Session, name: string): Promise<string | undefined> {
+  const [row] = await session.query<Row & { readonly tablespace: string }>(
+    `SELECT spcname AS tablespace FROM pg_database AS d JOIN pg_tablespace AS t ON t.oid = d.dattablespace
+     WHERE datname = $1 AND dattablespace <> (SELECT dattablespace FROM pg_database WHERE datname = 'template0')`,
+    [name],
+  );
+  return row?.tablespace;
+}
+
+export interface NewDatabase {
+  /** How it sorts and compares. */
+  readonly locale: DatabaseLocale;
+  /** The server's default without. */
+  readonly tablespace?: string | undefined;
+}
+
 /**
- * Creates an empty database that sorts and compares as `locale` says, from template0. `session` is in another database of
- * the same server. Errors: `conflict` (there is one of that name), `postgres` (no right to, no such locale or provider).
+ * Creates an empty database from template0. `session` is in another database of the same server. Errors: `conflict` (there
+ * is one of that name), `postgres` (no right to, no such locale or provider).
  */
-export async function createDatabase(session: Session, name: string, locale: DatabaseLocale): Promise<void> {
+export async function createDatabase(session: Session, name: string, traits: NewDatabase): Promise<void> {
+  const { locale, tablespace } = traits;
   if (await databaseExists(session, name)) {
     throw new BackupError('conflict', `database "${name}" exists already`, {
       hint: 'Choose another name, or drop it.',
@@ -125,29 +143,30 @@ export async function createDatabase(session: Session, name: string, locale: Dat
   const [server] = await session.query<Row & { readonly versionNum: number }>(
     `SELECT current_setting('server_version_num')::int AS "versionNum"`,
   );
-  const traits = databaseTraits(locale, server?.versionNum ?? 0);
-  await session.query(`CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ${traits.join(' ')}`);
+  const options = localeOptions(locale, server?.versionNum ?? 0);
+  if (tablespace !== undefined) options.push(`TABLESPACE ${quoteIdentifier(tablespace)}`);
+  await session.query(`CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ${options.join(' ')}`);
 }
 
 /** The first servers whose databases have another provider than the C library. */
 const firstVersions = { icu: 150_000, builtin: 170_000 } as const;
 
-function databaseTraits({ encoding, collate, ctype, ...more }: DatabaseLocale, versionNum: number): string[] {
+function localeOptions({ encoding, collate, ctype, ...more }: DatabaseLocale, versionNum: number): string[] {
   const { localeProvider, locale, icuRules } = more;
-  const traits = [
+  const options = [
     `ENCODING ${quoteLiteral(encoding)}`,
     `LC_COLLATE ${quoteLiteral(collate)}`,
     `LC_CTYPE ${quoteLiteral(ctype)}`,
   ];
   if (localeProvider === undefined)
-    return versionNum < firstVersions.icu ? traits : [...traits, 'LOCALE_PROVIDER libc'];
+    return versionNum < firstVersions.icu ? options : [...options, 'LOCALE_PROVIDER libc'];
   if (versionNum < firstVersions[localeProvider]) {
     throw new BackupError('postgres', `the server is too old to sort by the ${localeProvider} locale "${locale}"`, {
       hint: 'Restore to a newer server, or make the database yourself and restore into it.',
     });
   }
   return [
-    ...traits,
+    ...options,
     `LOCALE_PROVIDER ${localeProvider}`,
     `${localeProvider === 'icu' ? 'ICU' : 'BUILTIN'}_LOCALE ${quoteLiteral(locale ?? '')}`,
     ...(icuRules === undefined ? [] : [`ICU_RULES ${quoteLiteral(icuRules)}`]),

@@ -80,7 +80,7 @@ describe('restore --swap', () => {
     assertSameDatabase(await fingerprintDatabase(teller.cluster, name), original);
   });
 
-  it('carries owner, privileges, settings, limit and comment over', async () => {
+  it('carries owner, privileges, settings, tablespace, limits and comment over', async () => {
     const name = 'Has "traits"';
     await createTheirs(name);
     await teller.cluster.runSql(
@@ -98,6 +98,12 @@ describe('restore --swap', () => {
        ALTER ROLE "Odd ""one""" IN DATABASE "Has ""traits""" SET statement_timeout = '3s';
        COMMENT ON DATABASE "Has ""traits""" IS 'the shop''s \\ own';`,
     );
+    const superuser = await teller.cluster.connect('postgres');
+    await superuser.query('SET allow_in_place_tablespaces = on');
+    await superuser.query(`CREATE TABLESPACE other_disk LOCATION ''`);
+    await superuser.query('ALTER DATABASE "Has ""traits""" SET TABLESPACE other_disk');
+    await superuser.query('ALTER DATABASE "Has ""traits""" IS_TEMPLATE true');
+    await superuser.end();
     const before = await traitsOf(name);
     await story.succeed([...swapStreams, teller.cluster.url(name)]);
     assert.deepEqual(await traitsOf(name), before);
@@ -114,19 +120,22 @@ describe('restore --swap', () => {
     assert.ok((await clients.end()) > 0, 'no client was sent away');
     await assertTheirs(formerName);
     assertSameDatabase(await fingerprintDatabase(teller.cluster, 'busy'), original);
-    for (const name of ['busy', formerName]) {
-      const [row] = await teller.cluster.query(
-        'postgres',
-        'SELECT datallowconn AS open FROM pg_database WHERE datname = $1',
-        [name],
-      );
-      assert.deepEqual(row, { open: true });
-    }
+  });
+
+  it('lets in nobody who was not let in before', async () => {
+    await createTheirs('closed');
+    await teller.cluster.query('postgres', 'ALTER DATABASE closed ALLOW_CONNECTIONS false');
+    const run = await story.run(`restore --label streams ${aesKey} --target closed --swap --jobs 2`);
+    assert.equal(run.code, 0, run.stderr);
+    await assert.rejects(teller.cluster.connect('closed'), /not currently accepting connections/);
+    await teller.cluster.query('postgres', 'ALTER DATABASE closed ALLOW_CONNECTIONS true');
+    assertSameDatabase(await fingerprintDatabase(teller.cluster, 'closed'), original);
   });
 });
 
 async function traitsOf(name: string): Promise<unknown> {
-  const sql = `SELECT pg_get_userbyid(datdba) AS owner, datconnlimit AS limit, shobj_description(d.oid, 'pg_database') AS comment,
+  const sql = `SELECT pg_get_userbyid(datdba) AS owner, datconnlimit AS limit, datistemplate AS template,
+      (SELECT spcname FROM pg_tablespace AS t WHERE t.oid = dattablespace) AS tablespace, shobj_description(d.oid, 'pg_database') AS comment,
       ARRAY(SELECT format('%s %s %s', coalesce(nullif(a.grantee, 0)::regrole::text, 'public'), a.privilege_type, a.is_grantable)
         FROM aclexplode(datacl) AS a ORDER BY 1) AS privileges,
       ARRAY(SELECT format('%s %s', s.setrole, setting) FROM pg_db_role_setting AS s, unnest(s.setconfig) AS setting

@@ -27,11 +27,10 @@ describe('the target of a restore', () => {
   it('is made with the locale wanted, found, and dropped with whoever is in it', async () => {
     const name = 'odd "name" \\ ünï';
     await using session = await open('postgres');
-    await createDatabase(session, name, { encoding: 'LATIN1', collate: 'C', ctype: 'C' });
+    await createDatabase(session, name, { locale: { encoding: 'LATIN1', collate: 'C', ctype: 'C' } });
     assert.equal(await databaseExists(session, name), true);
-    await assert.rejects(createDatabase(session, name, { encoding: 'UTF8', collate: 'C', ctype: 'C' }), {
-      kind: 'conflict',
-    });
+    const other = { locale: { encoding: 'UTF8', collate: 'C', ctype: 'C' } };
+    await assert.rejects(createDatabase(session, name, other), { kind: 'conflict' });
     await using inside = await open(name);
     assert.equal((await readServerInfo(inside)).encoding, 'LATIN1');
     await dropDatabase(session, name);
@@ -48,7 +47,7 @@ describe('the target of a restore', () => {
       locale: 'de-u-co-phonebk',
     } as const;
     await using session = await open('postgres');
-    await createDatabase(session, 'telephone', locale);
+    await createDatabase(session, 'telephone', { locale });
     await using inside = await open('telephone');
     assert.deepEqual(localeOf(await readServerInfo(inside)), locale);
     const names = `SELECT name FROM (VALUES ('Ag'), ('Äx'), ('Af')) AS names (name) ORDER BY name`;
@@ -57,12 +56,12 @@ describe('the target of a restore', () => {
       ['Äx', 'Af', 'Ag'],
     );
     const newer = { ...locale, localeProvider: 'builtin', locale: 'C.UTF-8' } as const;
-    await assert.rejects(createDatabase(session, 'newer', newer), { kind: 'postgres', message: /too old/ });
+    await assert.rejects(createDatabase(session, 'newer', { locale: newer }), { kind: 'postgres', message: /too old/ });
   });
 
   it('cannot have a locale that the server does not know', async () => {
     await using session = await open('postgres');
-    const wanted = { encoding: 'UTF8', collate: 'xx_XX', ctype: 'xx_XX' };
+    const wanted = { locale: { encoding: 'UTF8', collate: 'xx_XX', ctype: 'xx_XX' } };
     await assert.rejects(createDatabase(session, 'x', wanted), {
       kind: 'postgres',
       message: /invalid locale name: "xx_XX"/,
