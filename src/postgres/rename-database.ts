@@ -54,13 +54,13 @@ export async function swapDatabases(sessions: SwapSessions, swap: DatabaseSwap):
  * are ended meanwhile. Without closing the database, which would stay closed if we were killed.
  */
 async function renameOnceEmpty({ renaming, ending }: SwapSessions, swap: DatabaseSwap): Promise<void> {
-  let isWaiting = true;
-  const renamed = renameDatabase(renaming, swap.name, swap.formerName).finally(() => (isWaiting = false));
-  const settled = renamed.catch(() => {});
-  while (isWaiting) {
-    await endSessions(ending, swap);
-    await Promise.race([settled, sleep(endingMs)]);
-  }
+  const renamed = renameDatabase(renaming, swap.name, swap.formerName);
+  const settled = renamed.then(
+    () => true,
+    () => true,
+  );
+  do await endSessions(ending, swap);
+  while (!(await Promise.race([settled, sleep(endingMs, false)])));
   await renamed;
 }
 

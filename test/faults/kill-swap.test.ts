@@ -18,7 +18,7 @@ after(async () => await teller[Symbol.asyncDispose]());
 
 interface Held {
   readonly run: RunningCli;
-  release(): Promise<void>;
+  readonly release: () => Promise<void>;
 }
 
 /** A restore that takes the place of a database in which somebody is whose session does not end before `release`. */
