@@ -32,8 +32,9 @@ export function describeMachine(binFolder: string): Machine {
 
 /** Tools that few machines have. */
 function optionalVersions(): Record<string, string> {
-  const installed = ['restic', 'pgbackrest'].filter((tool) => isInstalled(tool, 'version'));
-  return Object.fromEntries(installed.map((tool) => [tool, versionOf(tool, 'version')]));
+  const versionArguments = { pg_back: '--version', restic: 'version', pgbackrest: 'version' };
+  const installed = Object.entries(versionArguments).filter(([tool, argument]) => isInstalled(tool, argument));
+  return Object.fromEntries(installed.map(([tool, argument]) => [tool, versionOf(tool, argument)]));
 }
 
 function systemName(): string {

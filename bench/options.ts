@@ -30,9 +30,9 @@ export const usage = `usage: npm run bench -- [options]
   --repeat 5            rounds; every candidate runs once per round, medians count
   --only PATTERN        only candidates whose "create NAME" or "restore NAME" matches, e.g. "create (limit|aes|openpgp)"
   --throughput, --parallel, --memory, --startup, --storage, --upload, --keys
-                        only these parts; --parallel compares several streams with other parallel tools (restic and
-                        pgbackrest where they are installed) and with themselves behind a slow link, and needs about
-                        2 x the size in /dev/shm; --memory compares two sizes; --storage needs an S3 server in
+                        only these parts; --parallel compares several streams with other parallel tools (pg_back,
+                        restic and pgbackrest where they are installed) and with themselves behind a slow link, and
+                        needs about 2 x the size in /dev/shm; --memory compares two sizes; --storage needs an S3 server in
                         LIBRELOG_TEST_S3_ENDPOINT (see test/servers); --upload stores one large object in a double of S3;
                         --keys wraps 1,000 backups anew, in a folder and on the S3 server where one is named;
                         without any: throughput and start-up

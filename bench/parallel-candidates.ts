@@ -16,6 +16,7 @@ export type ParallelName =
   | 'gpg-files'
   | 'gpg'
   | 'zstd-openssl'
+  | 'pg-back'
   | 'restic'
   | 'pgbackrest';
 
@@ -51,6 +52,7 @@ export function listParallelCandidates(place: ParallelPlace): ParallelCandidates
       gpgFiles(place),
       gpg(place),
       zstdOpenssl(place),
+      ...(isInstalled('pg_back', '--version') ? [pgBack(place)] : []),
       ...(isInstalled('restic', 'version') ? [restic(place)] : []),
       ...(isInstalled('pgbackrest', 'version') ? [pgBackRest(place)] : []),
     ],
@@ -140,6 +142,26 @@ function zstdOpenssl({ bench, database }: ParallelPlace): Creator<ParallelName> 
       command: pipe(`${cluster.binFolder}/pg_dump -Fc -Z0 '${cluster.url(database)}' | zstd -2 --quiet | ${encrypt}`),
     },
     output,
+  };
+}
+
+/** Encrypts the files of a dump once they are on the disk. Options as its README has them. */
+function pgBack({ bench, database }: ParallelPlace): Creator<ParallelName> {
+  const { cluster, keys, folder } = bench;
+  const output = join(folder, 'pg-back');
+  const { user, password } = cluster.superuser;
+  const secrets = `PGPASSWORD='${password}' PGBK_PASSPHRASE="$(cat '${keys.opensslPasswordFile}')"`;
+  const where = `--host '${cluster.socketFolder}' --port ${cluster.port} --username '${user}'`;
+  const how = `--format directory --parallel-backup-jobs 2 --encrypt --backup-directory '${output}'`;
+  return {
+    name: 'pg-back',
+    create: {
+      title: '`pg_back --format directory --parallel-backup-jobs 2 --encrypt`',
+      command: pipe(`PATH="${cluster.binFolder}:$PATH" ${secrets} pg_back ${where} ${how} ${database}`),
+    },
+    prepare: pipe(`mkdir '${output}'`),
+    output,
+    plaintext: output,
   };
 }
 
