@@ -48,7 +48,7 @@ export async function inTarget<Result>(
   const fresh = plan.isStaged || mode === 'swap' ? deriveName(name, 'restoring') : name;
   const target = withDatabase(connection, fresh);
   context.signal.throwIfAborted();
-  await createTarget(target, plan);
+  await createTarget(target, plan, context);
   try {
     context.signal.throwIfAborted();
     const result = await work(target);
@@ -114,11 +114,19 @@ async function giveName(connection: Connection, { fresh, name, formerName }: New
 }
 
 /** Not ended by an interruption, which would not keep the server from making it. */
-async function createTarget(target: Connection, { connection, mode, source }: TargetPlan): Promise<void> {
+async function createTarget(target: Connection, plan: TargetPlan, context: UseCaseContext): Promise<void> {
   await using session = await openMaintenanceSession(target, undefined);
-  const locale = source ?? defaultLocale;
-  const tablespace = mode === 'swap' ? await tablespaceOf(session, connection.database) : undefined;
-  await createDatabase(session, target.database, { locale, tablespace });
+  const tablespace = plan.mode === 'swap' ? await tablespaceOf(session, plan.connection.database) : null;
+  if (tablespace?.isAllowed === false) {
+    context.log.warn(
+      {},
+      `the role may make no database in tablespace "${tablespace.name}": it will be in the default one`,
+    );
+  }
+  await createDatabase(session, target.database, {
+    locale: plan.source ?? defaultLocale,
+    ...(tablespace?.isAllowed === true && { tablespace: tablespace.name }),
+  });
 }
 
 /** Also when the restore failed because the user interrupted it. */

@@ -1,6 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ByteStream } from '../core/byte-stream.ts';
-import { freeChunk } from '../core/free-chunk.ts';
 import { inBlocks } from './byte-blocks.ts';
 import { OpenPgpCfb } from './openpgp-cfb.ts';
 import { damagedMessage, packetTag, truncated, writePacket } from './openpgp-packets.ts';
@@ -33,7 +32,7 @@ async function* encryptBody(packets: ByteStream, sessionKey: Uint8Array): ByteSt
   const digest = createHash('sha1');
   yield Uint8Array.of(version);
   let rest: Uint8Array = Buffer.alloc(0);
-  for await (const block of inBlocks(framed(packets), { blockBytes: bodyBlockBytes, isReused: true })) {
+  for await (const block of inBlocks(framed(packets), { blockBytes: bodyBlockBytes, buffers: 1 })) {
     digest.update(block);
     if (block.byteLength < bodyBlockBytes) rest = block;
     else yield cfb.apply(block);
@@ -62,7 +61,7 @@ export async function* decryptIntegrityProtected(
   const digest = createHash('sha1');
   let held: Buffer | null = null;
   let isPrefix = true;
-  for await (const block of inBlocks(ciphertext, { blockBytes: bodyBlockBytes })) {
+  for await (const block of inBlocks(ciphertext, { blockBytes: bodyBlockBytes, buffers: 2 })) {
     cfb.apply(block);
     // Only the last block can be too short to hold the MDC and some plaintext.
     if (held === null) held = block;
@@ -70,7 +69,6 @@ export async function* decryptIntegrityProtected(
     else {
       digest.update(held);
       yield isPrefix ? held.subarray(prefixBytes) : held;
-      freeChunk(held);
       isPrefix = false;
       held = block;
     }

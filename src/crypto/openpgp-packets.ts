@@ -42,7 +42,7 @@ export async function* writePacket(tag: number, body: ByteStream): ByteStream {
   const partBytes = 2 ** partialBits;
   yield Uint8Array.of(0xc0 | tag);
   let isClosed = false;
-  for await (const part of inBlocks(body, { blockBytes: partBytes, headroomBytes: 1, isReused: true })) {
+  for await (const part of inBlocks(body, { blockBytes: partBytes, headroomBytes: 1, buffers: 1 })) {
     const sizeBytes = part.byteLength - 1;
     if (sizeBytes === partBytes) {
       part[0] = 0xe0 | partialBits;

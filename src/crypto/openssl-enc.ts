@@ -51,7 +51,7 @@ async function* decryptFile(source: ByteStream, options: OpenSslEncOptions): Byt
     const decipher = await chooseDecipher(await reader.peek(trialBytes), salt, options);
     // A block behind: the last one comes out with the padding checked, or not at all.
     let held: Buffer | null = null;
-    for await (const block of inBlocks(reader.rest(), { blockBytes })) {
+    for await (const block of inBlocks(reader.rest(), { blockBytes, buffers: 1 })) {
       if (held !== null) yield held;
       held = decipher.update(block);
     }

@@ -20,8 +20,8 @@ export function throughTransform(create: () => Transform): Stage {
 async function feed(source: ByteStream, transform: Transform): Promise<void> {
   for await (const chunk of source) {
     await new Promise<void>((resolve, reject) => {
-      // Destroyed by a consumer that leaves, it would not call back.
-      const onClose = () => reject(new Error('the consumer has left'));
+      // It would not call back when its consumer leaves, nor when it is at its end and there is more.
+      const onClose = () => reject(new Error('something follows its end'));
       transform.once('close', onClose);
       transform.write(chunk, (error) => {
         transform.off('close', onClose);

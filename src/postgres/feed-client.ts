@@ -41,6 +41,8 @@ class Feed {
   /** Interrupted by the signal only. */
   readonly #wait: InterruptibleWait;
   #pending: Promise<IteratorResult<Uint8Array>> | undefined;
+  /** Settles, without an error, when the socket needs the last chunk no more. */
+  #writing: Promise<void> = Promise.resolve();
   #isAtEnd = false;
 
   constructor(client: ClientProcess, iterator: AsyncIterator<Uint8Array>, wait: InterruptibleWait) {
@@ -69,15 +71,19 @@ class Feed {
   async drainIfDone(): Promise<void> {
     const { code } = await this.#wait.for(this.#client.exited);
     if (code !== 0) return;
+    await this.#writing;
     while (!this.#isAtEnd) {
       this.#pending = undefined;
       await this.#wait.for(this.#next());
     }
   }
 
-  /** Tells a source that is not at its end that nobody will read on. It may be waiting itself: we do not. */
+  /**
+   * Tells a source that is not at its end that nobody will read on; before, the chunk that is written is not its own
+   * again. Both may be waiting: we do not. A write ends with the child at the latest.
+   */
   stop(): void {
-    if (!this.#isAtEnd) this.#iterator.return?.().catch(() => {});
+    if (!this.#isAtEnd) void this.#writing.then(async () => await this.#iterator.return?.().catch(() => {}));
   }
 
   /** The source's next step; the same one until somebody has taken it. */
@@ -107,8 +113,10 @@ class Feed {
 
   async #write(chunk: Uint8Array): Promise<void> {
     const { stdin } = this.#client;
-    await new Promise<void>((resolve, reject) => {
+    const write = new Promise<void>((resolve, reject) => {
       stdin.write(chunk, (error) => (error ? reject(childEnded) : resolve()));
     });
+    this.#writing = write.catch(() => {});
+    await write;
   }
 }

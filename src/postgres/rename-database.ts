@@ -19,9 +19,12 @@ export interface SwapSessions {
   readonly ending: Session;
 }
 
-/** Each waits 5 seconds for sessions to end. */
-const attempts = 3;
+/** Each waits 5 seconds for sessions to end, and no longer for locks that others have. */
+const attempts = 5;
+const lockTimeout = '5s';
 const endingMs = 100;
+/** `object_in_use`, `lock_not_available`, `deadlock_detected`, and what a change at the same time gives (manual, appendix A). */
+const transientCodes: ReadonlySet<string> = new Set(['55006', '55P03', '40P01', 'XX000']);
 
 export async function renameDatabase(session: Session, from: string, to: string): Promise<void> {
   await session.query(`ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`);
@@ -33,17 +36,17 @@ export async function renameDatabase(session: Session, from: string, to: string)
  */
 export async function swapDatabases(sessions: SwapSessions, swap: DatabaseSwap): Promise<void> {
   const { renaming } = sessions;
-  for (const statement of await describeDatabase(renaming, swap)) await renaming.query(statement);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await renaming.query('BEGIN');
+      await renaming.query(`BEGIN; SET LOCAL lock_timeout = '${lockTimeout}'`);
+      for (const statement of await describeDatabase(renaming, swap)) await renaming.query(statement);
       await renameOnceEmpty(sessions, swap);
       await renameDatabase(renaming, swap.fresh, swap.name);
       return void (await renaming.query('COMMIT'));
     } catch (error) {
       // Where that fails as well, the server does it.
       await renaming.query('ROLLBACK').catch(() => {});
-      if (!isInUse(error)) throw error;
+      if (!isTransient(error)) throw error;
       if (attempt === attempts) throw stillInUse(swap.name, error);
     }
   }
@@ -84,7 +87,9 @@ export async function demandSwapRights(session: Session, name: string): Promise<
 async function endSessions(session: Session, { fresh, name }: DatabaseSwap): Promise<void> {
   try {
     await session.query(
-      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY($1) AND pid <> pg_backend_pid()',
+      // Not those of nobody: autovacuum gives way by itself.
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = ANY($1) AND usesysid IS NOT NULL AND pid <> pg_backend_pid()`,
       [[fresh, name]],
     );
   } catch (error) {
@@ -95,9 +100,8 @@ async function endSessions(session: Session, { fresh, name }: DatabaseSwap): Pro
   }
 }
 
-/** `object_in_use` (manual, appendix A). */
-function isInUse(error: unknown): boolean {
-  return error instanceof BackupError && errorCode(error.cause) === '55006';
+function isTransient(error: unknown): boolean {
+  return error instanceof BackupError && transientCodes.has(errorCode(error.cause));
 }
 
 function stillInUse(name: string, cause: unknown): BackupError {

@@ -112,14 +112,20 @@ export async function schemaExists(session: Session, name: string): Promise<bool
   return rows.length > 0;
 }
 
-/** The tablespace of a database, unless it is the one that a new database has anyway, for which no right is needed. */
-export async function tablespaceOf(session: Session, name: string): Promise<string | undefined> {
-  const [row] = await session.query<Row & { readonly tablespace: string }>(
-    `SELECT spcname AS tablespace FROM pg_database AS d JOIN pg_tablespace AS t ON t.oid = d.dattablespace
+export interface Tablespace {
+  readonly name: string;
+  /** Whether the role of the session may make a database in it. */
+  readonly isAllowed: boolean;
+}
+
+/** The tablespace of a database; `null`: the one that a new database has anyway. */
+export async function tablespaceOf(session: Session, name: string): Promise<Tablespace | null> {
+  const [row] = await session.query<Row & Tablespace>(
+    `SELECT spcname AS name, has_tablespace_privilege(t.oid, 'CREATE') AS "isAllowed" FROM pg_database AS d JOIN pg_tablespace AS t ON t.oid = d.dattablespace
      WHERE datname = $1 AND dattablespace <> (SELECT dattablespace FROM pg_database WHERE datname = 'template0')`,
     [name],
   );
-  return row?.tablespace;
+  return row ?? null;
 }
 
 export interface NewDatabase {

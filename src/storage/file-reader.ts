@@ -2,7 +2,6 @@ import { constants, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
-import { freeChunk } from '../core/free-chunk.ts';
 import type { ByteRange } from './byte-range.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -18,29 +17,30 @@ export function versionOf(stats: BigIntStats): string {
 }
 
 /**
- * The bytes of an open file in chunks of 1 MiB, one chunk read ahead. `name` is for
+ * The bytes of an open file in chunks of 1 MiB, one chunk read ahead, in two buffers that take turns. `name` is for
  * the message when the file ends before the range does, which fails with `integrity`.
  */
 export async function* readFileRange(handle: FileHandle, range: ByteRange, name: string): ByteStream {
+  const read = async (start: number, buffer: Buffer): Promise<Buffer> => {
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.byteLength, range.end - start), start);
+    return buffer.subarray(0, bytesRead);
+  };
+  const sizeBytes = range.end - range.start;
+  let buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, sizeBytes));
+  let other = Buffer.allocUnsafeSlow(buffer.byteLength);
   let position = range.start;
-  let ahead = position < range.end ? readChunk(handle, position, range.end) : undefined;
+  let ahead = position < range.end ? read(position, buffer) : undefined;
   try {
     while (ahead !== undefined) {
       const chunk = await ahead;
       if (chunk.byteLength === 0) throw new BackupError('integrity', `${name} became shorter while it was read`);
       position += chunk.byteLength;
-      ahead = position < range.end ? readChunk(handle, position, range.end) : undefined;
+      [buffer, other] = [other, buffer];
+      ahead = position < range.end ? read(position, buffer) : undefined;
       ahead?.catch(() => {});
       yield chunk;
-      freeChunk(chunk);
     }
   } finally {
     await ahead?.catch(() => {});
   }
-}
-
-async function readChunk(handle: FileHandle, start: number, end: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, end - start));
-  const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength, start);
-  return buffer.subarray(0, bytesRead);
 }

@@ -34,6 +34,15 @@ async function assertTheirs(name: string): Promise<void> {
   assert.equal(await teller.cluster.runSql(name, 'SELECT text FROM theirs'), 'kept\n');
 }
 
+/** A new tablespace, in which only superusers may make anything. */
+async function moveToTablespace(quotedName: string, tablespace: string): Promise<void> {
+  const client = await teller.cluster.connect('postgres');
+  await client.query('SET allow_in_place_tablespaces = on');
+  await client.query(`CREATE TABLESPACE ${tablespace} LOCATION ''`);
+  await client.query(`ALTER DATABASE ${quotedName} SET TABLESPACE ${tablespace}`);
+  await client.end();
+}
+
 /** Databases whose names begin so. */
 async function databasesLike(prefix: string): Promise<string[]> {
   const sql = 'SELECT datname FROM pg_database WHERE starts_with(datname, $1) ORDER BY 1';
@@ -98,12 +107,8 @@ describe('restore --swap', () => {
        ALTER ROLE "Odd ""one""" IN DATABASE "Has ""traits""" SET statement_timeout = '3s';
        COMMENT ON DATABASE "Has ""traits""" IS 'the shop''s \\ own';`,
     );
-    const superuser = await teller.cluster.connect('postgres');
-    await superuser.query('SET allow_in_place_tablespaces = on');
-    await superuser.query(`CREATE TABLESPACE other_disk LOCATION ''`);
-    await superuser.query('ALTER DATABASE "Has ""traits""" SET TABLESPACE other_disk');
-    await superuser.query('ALTER DATABASE "Has ""traits""" IS_TEMPLATE true');
-    await superuser.end();
+    await moveToTablespace('"Has ""traits"""', 'other_disk');
+    await teller.cluster.query('postgres', 'ALTER DATABASE "Has ""traits""" IS_TEMPLATE true');
     const before = await traitsOf(name);
     await story.succeed([...swapStreams, teller.cluster.url(name)]);
     assert.deepEqual(await traitsOf(name), before);
@@ -120,6 +125,18 @@ describe('restore --swap', () => {
     assert.ok((await clients.end()) > 0, 'no client was sent away');
     await assertTheirs(formerName);
     assertSameDatabase(await fingerprintDatabase(teller.cluster, 'busy'), original);
+  });
+
+  it('takes the default tablespace where the role may use no other, and says so', async () => {
+    await createTheirs('elsewhere');
+    await moveToTablespace('elsewhere', 'closed_disk');
+    await teller.cluster.query('postgres', `CREATE ROLE mover LOGIN PASSWORD 'mover' CREATEDB`);
+    await teller.cluster.query('postgres', 'ALTER DATABASE elsewhere OWNER TO mover');
+    const env = { PGUSER: 'mover', PGPASSWORD: 'mover' };
+    const run = await story.run(`restore --label streams ${aesKey} --target elsewhere --swap --no-owner`, { env });
+    assert.equal(run.code, 0, run.stderr);
+    assert.match(run.stderr, /warn: the role may make no database in tablespace "closed_disk"/);
+    assert.match(JSON.stringify(await traitsOf('elsewhere')), /"tablespace":"pg_default"/);
   });
 
   it('lets in nobody who was not let in before', async () => {
@@ -264,6 +281,8 @@ describe('restore --swap that cannot be done leaves the database as it was, and 
       'held',
       `CREATE ROLE maker LOGIN PASSWORD 'maker' CREATEDB; ALTER DATABASE held OWNER TO maker; ALTER TABLE theirs OWNER TO maker`,
     );
+    // Cannot be dropped, as soon as it is one.
+    await teller.cluster.query('postgres', 'ALTER DATABASE held IS_TEMPLATE true');
     const env = { PGUSER: 'maker', PGPASSWORD: 'maker' };
     const holder = await teller.cluster.connect('held');
     const run = await story.run(failing('held', '--swap --no-owner'), { env });
