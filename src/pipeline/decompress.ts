@@ -3,7 +3,7 @@ import { createGunzip, createZstdDecompress, zstdDecompress } from 'node:zlib';
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream, Stage } from '../core/byte-stream.ts';
 import type { CompressionMethod } from '../core/compression.ts';
-import { freeChunk } from '../core/free-chunk.ts';
+import { freeAfterUse, freeChunk } from '../core/free-chunk.ts';
 import { mapOrdered } from './map-ordered.ts';
 import { throughTransform } from './through-transform.ts';
 import { ZstdFrameReader, type ZstdFrameHeader } from './zstd-frames.ts';
@@ -35,10 +35,7 @@ async function* decompressZstd(source: ByteStream, concurrency: number): ByteStr
     for (let header = await reader.nextHeader(); header !== null; header = await reader.nextHeader()) {
       if (isSmall(header)) {
         const rest = new FrameRun(reader, header);
-        for await (const content of mapOrdered(rest.frames(), concurrency + 1, decompressFrame)) {
-          yield content;
-          freeChunk(content);
-        }
+        yield* freeAfterUse(mapOrdered(rest.frames(), concurrency + 1, decompressFrame));
         header = rest.stoppedAt;
         if (header === null) return;
       }

@@ -121,7 +121,8 @@ export interface Tablespace {
 /** The tablespace of a database; `null`: the one that a new database has anyway. */
 export async function tablespaceOf(session: Session, name: string): Promise<Tablespace | null> {
   const [row] = await session.query<Row & Tablespace>(
-    `SELECT spcname AS name, has_tablespace_privilege(t.oid, 'CREATE') AS "isAllowed" FROM pg_database AS d JOIN pg_tablespace AS t ON t.oid = d.dattablespace
+    `SELECT spcname AS name, has_tablespace_privilege(t.oid, 'CREATE') AS "isAllowed"
+     FROM pg_database AS d JOIN pg_tablespace AS t ON t.oid = d.dattablespace
      WHERE datname = $1 AND dattablespace <> (SELECT dattablespace FROM pg_database WHERE datname = 'template0')`,
     [name],
   );

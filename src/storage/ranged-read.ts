@@ -1,6 +1,6 @@
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
-import { freeChunk } from '../core/free-chunk.ts';
+import { freeAfterUse } from '../core/free-chunk.ts';
 import { withRetries, type RetryOptions } from '../core/retry.ts';
 import { checkedRange, clampRange, type ByteRange } from './byte-range.ts';
 
@@ -44,7 +44,7 @@ export async function* readRanges(source: RangeSource, options: RangedReadOption
   const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([options.signal, stopped.signal]);
   const reader = new RangeReader(source, options, signal);
   try {
-    yield* reader.read();
+    yield* freeAfterUse(reader.read());
   } finally {
     stopped.abort();
   }
@@ -80,9 +80,9 @@ class RangeReader {
       fetched.catch(() => {});
       fetching.push(fetched);
       opened = undefined;
-      if (fetching.length === maxRangesInFlight) yield* lent(fetching.shift() ?? fetched);
+      if (fetching.length === maxRangesInFlight) yield await (fetching.shift() ?? fetched);
     }
-    for (const fetched of fetching) yield* lent(fetched);
+    for (const fetched of fetching) yield await fetched;
   }
 
   async #open(range: ByteRange): Promise<RangeAnswer | null> {
@@ -118,12 +118,6 @@ class RangeReader {
       });
     }
   }
-}
-
-async function* lent(fetched: Promise<Buffer>): ByteStream {
-  const buffer = await fetched;
-  yield buffer;
-  freeChunk(buffer);
 }
 
 function* splitRange(range: ByteRange, pieceBytes: number): Iterable<ByteRange> {

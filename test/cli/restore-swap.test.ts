@@ -125,6 +125,14 @@ describe('restore --swap', () => {
     assert.ok((await clients.end()) > 0, 'no client was sent away');
     await assertTheirs(formerName);
     assertSameDatabase(await fingerprintDatabase(teller.cluster, 'busy'), original);
+    for (const name of ['busy', formerName]) {
+      const [row] = await teller.cluster.query(
+        'postgres',
+        'SELECT datallowconn AS open FROM pg_database WHERE datname = $1',
+        [name],
+      );
+      assert.deepEqual(row, { open: true });
+    }
   });
 
   it('takes the default tablespace where the role may use no other, and says so', async () => {
