@@ -12,4 +12,5 @@ testKeyAdmin('file', {
   env: () => ({}),
   newReference: async () => await Promise.resolve(`file:${join(folder, randomUUID())}`),
   destroys: true,
+  remembersDates: true,
 });

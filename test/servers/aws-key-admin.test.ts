@@ -30,11 +30,13 @@ testKeyAdmin('AWS Secrets Manager', {
   env: () => process.env,
   newReference: async () => await Promise.resolve(`aws-sm:test/${randomUUID()}`),
   destroys: false,
+  remembersDates: false,
 });
 testKeyAdmin('a field in AWS Secrets Manager', {
   env: () => process.env,
   newReference: async () => await Promise.resolve(`aws-sm:test/${randomUUID()}#key`),
   destroys: false,
+  remembersDates: false,
 });
 
 describe('a key in AWS Secrets Manager', () => {

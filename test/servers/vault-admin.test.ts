@@ -31,18 +31,21 @@ testKeyAdmin('a field of a Vault secret', {
   env: vaultEnvironment,
   newReference: async () => await Promise.resolve(`vault:${kv}/team/${randomUUID()}#key`),
   destroys: true,
+  remembersDates: true,
 });
 
 testKeyAdmin('a Vault secret of one field', {
   env: vaultEnvironment,
   newReference: async () => await Promise.resolve(`vault:${kv}/${randomUUID()}`),
   destroys: true,
+  remembersDates: true,
 });
 
 testKeyAdmin('Vault transit', {
   env: vaultEnvironment,
   newReference: async () => await Promise.resolve(`vault-transit:${transit}/${randomUUID()}`),
   destroys: true,
+  remembersDates: true,
 });
 
 describe('a key in a Vault secret', () => {
