@@ -1,5 +1,5 @@
 import { gigabytes, paragraphs, seconds, table } from './format.ts';
-import { parallelSection } from './parallel-markdown.ts';
+import { parallelSection, scalingSection } from './parallel-markdown.ts';
 import type {
   BenchReport,
   CandidateResult,
@@ -24,6 +24,7 @@ export function toMarkdown(report: BenchReport): string {
     targetSection(report),
     report.throughput === undefined ? '' : throughputSection(report, report.throughput),
     report.parallel === undefined ? '' : parallelSection(report, report.parallel),
+    report.scaling === undefined ? '' : scalingSection(report, report.scaling),
     report.upload === undefined ? '' : uploadSection(report.upload),
     report.memory === undefined ? '' : memorySection(report.memory),
     report.startup === undefined ? '' : startupSection(report.startup),

@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-const partNames = ['throughput', 'parallel', 'memory', 'startup', 'storage', 'upload', 'keys'] as const;
+const partNames = ['throughput', 'parallel', 'scaling', 'memory', 'startup', 'storage', 'upload', 'keys'] as const;
 export type PartName = (typeof partNames)[number];
 
 export interface BenchOptions {
@@ -12,7 +12,7 @@ export interface BenchOptions {
   readonly megabytes: number;
   /** Sizes that `--memory` compares. */
   readonly memoryMegabytes: readonly [number, number];
-  /** Size of the dump behind the slow link of `--parallel`. */
+  /** Size of the dump behind the slow link of `--scaling`. */
   readonly scalingMegabytes: number;
   /** Size of the object that `--upload` stores. */
   readonly uploadMegabytes: number;
@@ -29,13 +29,13 @@ export const usage = `usage: npm run bench -- [options]
   --size 2GB            bytes of the dump (pg_dump -Fc -Z0), about; MB or GB
   --repeat 5            rounds; every candidate runs once per round, medians count
   --only PATTERN        only candidates whose "create NAME" or "restore NAME" matches, e.g. "create (limit|aes|openpgp)"
-  --throughput, --parallel, --memory, --startup, --storage, --upload, --keys
+  --throughput, --parallel, --scaling, --memory, --startup, --storage, --upload, --keys
                         only these parts; --parallel compares several streams with other parallel tools (pg_back,
-                        restic and pgbackrest where they are installed) and with themselves behind a slow link, and
-                        needs about 2 x the size in /dev/shm; --memory compares two sizes; --storage needs an S3 server in
-                        LIBRELOG_TEST_S3_ENDPOINT (see test/servers); --upload stores one large object in a double of S3;
-                        --keys wraps 1,000 backups anew, in a folder and on the S3 server where one is named;
-                        without any: throughput and start-up
+                        restic and pgbackrest where they are installed), and needs about 2 x the size in /dev/shm;
+                        --scaling compares numbers of streams behind a slow link; --memory compares two sizes;
+                        --storage needs an S3 server in LIBRELOG_TEST_S3_ENDPOINT (see test/servers); --upload stores
+                        one large object in a double of S3; --keys wraps 1,000 backups anew, in a folder and on the S3
+                        server where one is named; without any: throughput and start-up
   --render              measures nothing: writes benchmarks.md and the pictures anew from benchmarks.json
   --scaling-size 400MB  bytes of the dump behind the slow link, about
   --memory-sizes 1GB,8GB
@@ -62,6 +62,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       throughput: { type: 'boolean', default: false },
       render: { type: 'boolean', default: false },
       parallel: { type: 'boolean', default: false },
+      scaling: { type: 'boolean', default: false },
       'scaling-size': { type: 'string', default: '400MB' },
       dir: { type: 'string', default: tmpdir() },
       output: { type: 'string', default: join(import.meta.dirname, '..', 'docs') },

@@ -4,9 +4,9 @@ import { showPlot, speedUps } from './plots.ts';
 import type { BenchReport, Measured, MeasuredCandidate, Parallel, Scaling } from './report.ts';
 import { streamCounts } from './scaling.ts';
 
-/** Several streams, beside other tools and behind a slow link. */
+/** Several streams, beside other tools. */
 export function parallelSection(report: BenchReport, { result }: Measured<Parallel>): string {
-  const { create, restore, scaling } = result;
+  const { create, restore } = result;
   const introduction = `## Several streams
 
 The mixed database again: ${gigabytes(result.dumpBytes)} as \`pg_dump -Fd -Z0\` writes it, ${gigabytes(result.databaseBytes)} by \`pg_database_size\`.
@@ -27,7 +27,6 @@ without the log that a restore of them needs.
     '### Restore in several streams',
     parallelTable({ results: restore, comparedWith: 'uncompressed-2', dumpBytes: result.dumpBytes }),
     showPlot(report, 'parallel-restore'),
-    scalingSection(report, scaling),
   );
 }
 
@@ -54,7 +53,8 @@ function parallelTable({ results, comparedWith, dumpBytes }: ParallelRows): stri
   return table(['', 'wall', ratio, 'CPU', 'CPU per GB', 'memory', 'stored', 'plaintext on disk', 'other writes'], rows);
 }
 
-function scalingSection(report: BenchReport, scaling: Scaling): string {
+/** More and more streams behind a slow link. */
+export function scalingSection(report: BenchReport, { result: scaling }: Measured<Scaling>): string {
   const { megabytes, latencyMs, bytesPerSecond } = scaling;
   const rows = streamCounts.map((streams) => [
     String(streams),
@@ -64,7 +64,7 @@ function scalingSection(report: BenchReport, scaling: Scaling): string {
       return [wallMs === undefined ? '' : `${seconds(wallMs)} s`, times === undefined ? '' : `${times.toFixed(2)} ×`];
     }),
   ]);
-  const introduction = `### Behind a slow link
+  const introduction = `## Several streams behind a slow link
 
 About ${megabytes} MB of dump in 32 tables, AES-256, into a folder and back. Everything between us and PostgreSQL goes through a
 proxy in a process of its own that adds ${latencyMs} ms to every round trip and lets each connection have ${bytesPerSecond / 1e6} MB/s in each direction:

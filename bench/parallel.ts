@@ -3,18 +3,13 @@ import type { BenchOptions } from './options.ts';
 import { listParallelCandidates } from './parallel-candidates.ts';
 import type { Parallel } from './report.ts';
 import { measureCreates, measureRestores, runUnmeasured, sizeOf } from './rounds.ts';
-import { measureScaling } from './scaling.ts';
 import { databaseSize } from './throughput.ts';
 import { createBenchDatabase, type Workbench } from './workbench.ts';
 
 const databaseName = 'bench_parallel';
 
-/** Dumps and restores in several streams, ours and those of others; then the same through a slow link. */
+/** Dumps and restores in several streams, ours and those of others. */
 export async function measureParallel(bench: Workbench, options: BenchOptions): Promise<Parallel> {
-  return { ...(await measureSideBySide(bench, options)), scaling: await measureScaling(bench, options) };
-}
-
-async function measureSideBySide(bench: Workbench, options: BenchOptions): Promise<Omit<Parallel, 'scaling'>> {
   const { megabytes, repetitions } = options;
   console.error(`making a database of about ${megabytes} MB`);
   await createBenchDatabase(bench.cluster, { name: databaseName, megabytes });

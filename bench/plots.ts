@@ -14,13 +14,13 @@ export interface Plot {
 
 /** A picture of every table of the report that can be drawn. */
 export function drawPlots(report: BenchReport): Plot[] {
-  const { throughput, parallel } = report;
+  const { throughput, parallel, scaling } = report;
   return [
     ...plotWalls('create', 'Create: wall time', throughput?.result.create),
     ...plotWalls('restore', 'Restore into a new database: wall time', throughput?.result.restore),
     ...plotWalls('parallel-create', 'Create in several streams: wall time', parallel?.result.create),
     ...plotWalls('parallel-restore', 'Restore in several streams: wall time', parallel?.result.restore),
-    ...(parallel === undefined ? [] : plotScaling(parallel.result.scaling)),
+    ...(scaling === undefined ? [] : plotScaling(scaling.result)),
   ];
 }
 

@@ -51,7 +51,6 @@ export interface Parallel {
   readonly repetitions: number;
   readonly create: readonly MeasuredCandidate<ParallelName>[];
   readonly restore: readonly MeasuredCandidate<ParallelName>[];
-  readonly scaling: Scaling;
 }
 
 export interface MemoryResult {
@@ -112,6 +111,7 @@ export interface Measured<Result> {
 export interface BenchReport {
   readonly throughput?: Measured<Throughput>;
   readonly parallel?: Measured<Parallel>;
+  readonly scaling?: Measured<Scaling>;
   readonly memory?: Measured<readonly MemoryResult[]>;
   readonly startup?: Measured<readonly StartupResult[]>;
   readonly storage?: Measured<readonly StorageResult[]>;

@@ -6,6 +6,7 @@ import { parseOptions, usage, type BenchOptions, type PartName } from './options
 import { measureParallel } from './parallel.ts';
 import { drawPlots } from './plots.ts';
 import { readReport, writeReport, type BenchReport, type Measured } from './report.ts';
+import { measureScaling } from './scaling.ts';
 import { measureStartup } from './startup.ts';
 import { measureStorage } from './storage.ts';
 import { measureThroughput } from './throughput.ts';
@@ -37,6 +38,7 @@ async function measureParts(options: BenchOptions): Promise<BenchReport> {
     ...(has('startup') ? { startup: measured(await measureStartup(bench)) } : {}),
     ...(has('throughput') ? { throughput: measured(await measureThroughput(bench, options)) } : {}),
     ...(has('parallel') ? { parallel: measured(await measureParallel(bench, options)) } : {}),
+    ...(has('scaling') ? { scaling: measured(await measureScaling(bench, options)) } : {}),
     ...(has('storage') ? { storage: measured(await measureStorage(bench, options)) } : {}),
     ...(has('upload') ? { upload: measured(await measureUpload(bench, options)) } : {}),
     ...(has('keys') ? { keys: measured(await measureKeys(bench)) } : {}),

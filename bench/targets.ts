@@ -1,5 +1,5 @@
 import type { CandidateName } from './candidates.ts';
-import { checkParallel } from './parallel-targets.ts';
+import { checkParallel, checkScaling } from './parallel-targets.ts';
 import type { BenchReport, CandidateResult, KeysResult, MemoryResult } from './report.ts';
 import { latencyMs, type StorageName } from './storage.ts';
 
@@ -42,6 +42,7 @@ export function checkTargets(report: BenchReport): Target[] {
     ...checkPeaks([...create, ...restore]),
     ...(report.memory?.result ?? []).flatMap(checkMemory),
     ...(report.parallel === undefined ? [] : checkParallel(report.parallel.result)),
+    ...(report.scaling === undefined ? [] : checkScaling(report.scaling.result)),
     ...checkStartup(report),
     ...checkStorage(report),
     ...checkUpload(report),
