@@ -6,7 +6,7 @@ import { XMLParser, XMLValidator } from 'fast-xml-parser';
 import { drawBars, drawCurves } from '../../bench/charts.ts';
 import { toMarkdown } from '../../bench/markdown.ts';
 import { drawPlots } from '../../bench/plots.ts';
-import { readReport, type BenchReport, type MeasuredCandidate, type Parallel } from '../../bench/report.ts';
+import { readReport, type BenchReport, type MeasuredCandidate, type Parallel, type Scaling } from '../../bench/report.ts';
 
 const docs = join(import.meta.dirname, '..', '..', 'docs');
 
@@ -49,16 +49,17 @@ const parallel: Parallel = {
     candidate('zstd-openssl', 19_100),
   ],
   restore: [candidate('uncompressed-2', 30_000), candidate('aes-2', 36_000)],
-  scaling: {
-    megabytes: 400,
-    latencyMs: 20,
-    bytesPerSecond: 4e6,
-    create: [candidate('streams-1', 100_000), candidate('streams-4', 25_000)],
-    restore: [candidate('streams-1', 100_000), candidate('streams-4', 50_000)],
-  },
+};
+const scaling: Scaling = {
+  megabytes: 400,
+  latencyMs: 20,
+  bytesPerSecond: 4e6,
+  create: [candidate('streams-1', 100_000), candidate('streams-4', 25_000)],
+  restore: [candidate('streams-1', 100_000), candidate('streams-4', 50_000)],
 };
 const machine = { cpu: 'c', cores: 2, memoryGb: 4, system: 's', node: 'v24.20.0', tools: {} };
-const report: BenchReport = { parallel: { measuredAt: '2026-01-01T00:00:00Z', machine, result: parallel } };
+const here = { measuredAt: '2026-01-01T00:00:00Z', machine };
+const report: BenchReport = { parallel: { ...here, result: parallel }, scaling: { ...here, result: scaling } };
 
 describe('charts of the bench', () => {
   const bar = { range: [1, 1] as const, isOurs: false };
