@@ -6,7 +6,13 @@ import { XMLParser, XMLValidator } from 'fast-xml-parser';
 import { drawBars, drawCurves } from '../../bench/charts.ts';
 import { toMarkdown } from '../../bench/markdown.ts';
 import { drawPlots } from '../../bench/plots.ts';
-import { readReport, type BenchReport, type MeasuredCandidate, type Parallel, type Scaling } from '../../bench/report.ts';
+import {
+  readReport,
+  type BenchReport,
+  type MeasuredCandidate,
+  type Parallel,
+  type Scaling,
+} from '../../bench/report.ts';
 
 const docs = join(import.meta.dirname, '..', '..', 'docs');
 
