@@ -127,7 +127,8 @@ function storageSection({ result }: Measured<readonly StorageResult[]>): string 
   return `## Stores
 
 AES-256. The S3 server shares the two cores with everything else; \`near\` and \`far\` go through a proxy on this machine that
-adds nothing, or ${latencyMs} ms to every request. Restores write the dump to a file.
+adds nothing, or ${latencyMs} ms to every request. With one stream, unless another number stands there; restores of one write
+the dump to a file.
 
 ${table(['', 'wall', 'memory'], rows)}`;
 }
@@ -139,6 +140,9 @@ const storageTitles: Readonly<Record<StorageName, string>> = {
   'create far': 'create to S3, far',
   'restore near': 'restore from S3, near',
   'restore far': 'restore from S3, far',
+  'create s3 2': 'create to S3, 2 streams',
+  'create s3 4': 'create to S3, 4 streams',
+  'restore s3 4': 'restore from S3 into a new database, 4 streams',
 };
 
 function keysSection({ result }: Measured<readonly KeysResult[]>): string {

@@ -1,5 +1,6 @@
 import type { CandidateName } from './candidates.ts';
-import { checkParallel, checkScaling } from './parallel-targets.ts';
+import { defaultUploadMemoryBytes } from '../src/storage/store-settings.ts';
+import { checkParallel, checkScaling, memoryOfStreamBytes } from './parallel-targets.ts';
 import type { BenchReport, CandidateResult, KeysResult, MemoryResult } from './report.ts';
 import { latencyMs, type StorageName } from './storage.ts';
 
@@ -126,7 +127,25 @@ function checkStorage(report: BenchReport): Target[] {
   const s3 = ratio('create s3', 'create folder');
   const promise = `create to S3 on the same machine takes at most ${maxS3Ratio} × create to a folder`;
   const toS3 = { promise, measured: s3.toFixed(2), isReached: s3 <= maxS3Ratio };
-  return [toS3, share('create'), share('restore')];
+  return [toS3, share('create'), share('restore'), ...checkStreamsToS3(report)];
+}
+
+const streamsToS3: Partial<Record<StorageName, number>> = { 'create s3': 1, 'create s3 2': 2, 'create s3 4': 4 };
+
+/** All streams of a backup share the upload memory. */
+function checkStreamsToS3(report: BenchReport): Target[] {
+  return (report.storage?.result ?? []).flatMap(({ name, peakMemoryBytes }) => {
+    const streams = streamsToS3[name];
+    if (streams === undefined) return [];
+    const limitBytes = maxMemoryBytes + defaultUploadMemoryBytes + streams * memoryOfStreamBytes;
+    return [
+      {
+        promise: `create to S3 (streams: ${streams}) stays within ${Math.round(limitBytes / 1e6)} MB, upload memory and all`,
+        measured: `${Math.round(peakMemoryBytes / 1e6)} MB`,
+        isReached: peakMemoryBytes <= limitBytes,
+      },
+    ];
+  });
 }
 
 function checkKeys(report: BenchReport): Target[] {
