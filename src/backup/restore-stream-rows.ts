@@ -12,11 +12,9 @@ import { openSession, type Session } from '../postgres/session.ts';
 import { orderForRestore, TablesUnderWay, weightOf } from './restore-order.ts';
 import { findPsql } from './restore-run.ts';
 import { restoreRest, runOneScript, stallOf, type ParallelRun, type RestToRestore } from './restore-steps.ts';
-import type { ScriptRequest, StoredStreams } from './stored-streams.ts';
+import { maxDefinitionsBytes, type ScriptRequest, type StoredStreams } from './stored-streams.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
 
-/** A script of definitions has no rows, so it fits into memory. */
-const maxScriptBytes = 1024 ** 3;
 /** A table that weighs less is not worth a pg_restore for each index of its own. */
 const smallestWeight = 32 * 1024 * 1024;
 
@@ -66,7 +64,7 @@ interface RowsRun {
 async function restoreDefinitions({ streams, request, run }: RowsRun): Promise<void> {
   const { target, server, context } = run;
   const { signal } = context;
-  const script = await collect(streams.definitions('pre-data', request, signal), maxScriptBytes);
+  const script = await collect(streams.definitions('pre-data', request, signal), maxDefinitionsBytes);
   const message = toMessage(script);
   if (message === null) {
     const psql = await findPsql(target, server, context);
@@ -105,7 +103,7 @@ async function loadObject(object: ManifestObject, parts: RowsRun, signal: AbortS
 function buildIndex(id: number, { streams, request, run, archive, sessions, done }: RowsRun): Task {
   return async (signal) => {
     const chosen = { ...request, entries: [id] };
-    const message = toMessage(await collect(streams.definitions('post-data', chosen, signal), maxScriptBytes));
+    const message = toMessage(await collect(streams.definitions('post-data', chosen, signal), maxDefinitionsBytes));
     if (message !== null) await sessions.use(signal, async (session) => void (await session.query(message)));
     else await restoreRest({ archive, entries: [id] }, { ...run, jobs: 1 }, signal);
     done.add(id);

@@ -42,7 +42,8 @@ interface ConvertOptions {
   readonly signal: AbortSignal;
 }
 
-const maxSchemaBytes = 1024 ** 3;
+/** Definitions, as an archive or a script, have no rows, so they fit into memory. */
+export const maxDefinitionsBytes = 1024 ** 3;
 const maxContentsBytes = 64 * 1024 * 1024;
 
 /** A backup of several streams: its parts as scripts, each checked byte for byte on the way. */
@@ -68,9 +69,9 @@ export class StoredStreams {
       .toSorted((a, b) => b.plainBytes - a.plainBytes);
   }
 
-  /** The custom archive of everything but rows. It has no rows, so it fits into memory. */
+  /** The custom archive of everything but rows. */
   async schema(signal: AbortSignal): Promise<Buffer> {
-    this.#schema ??= collect(this.read(this.#only('schema'), signal), maxSchemaBytes);
+    this.#schema ??= collect(this.read(this.#only('schema'), signal), maxDefinitionsBytes);
     return await this.#schema;
   }
 

@@ -22,10 +22,7 @@ after(async () => await teller[Symbol.asyncDispose]());
 /** How the command line reaches the test servers: addresses as settings, credentials as their SDKs want them. */
 function serverEnvironment(): Record<string, string> {
   return {
-    LIBRELOG_BACKUP_S3_ENDPOINT: s3.s3Endpoint(),
-    LIBRELOG_BACKUP_S3_REGION: 'us-east-1',
-    AWS_ACCESS_KEY_ID: process.env['AWS_ACCESS_KEY_ID'] ?? '',
-    AWS_SECRET_ACCESS_KEY: process.env['AWS_SECRET_ACCESS_KEY'] ?? '',
+    ...s3.s3Surroundings(),
     LIBRELOG_BACKUP_AZURE_ENDPOINT: azurite.azuriteServer().endpoint,
     AZURE_STORAGE_KEY: azurite.azuriteServer().key,
     LIBRELOG_BACKUP_GCS_ENDPOINT: gcs.gcsEndpoint(),

@@ -33,6 +33,8 @@ export interface ClusterOptions {
   readonly major?: number;
   /** Folder with the server's programs, for a server that is not installed in the usual places. */
   readonly binFolder?: string;
+  /** Folder with the client programs; those that came with the server, else the highest installed ones, by default. */
+  readonly clientFolder?: string;
   /** `trust` lets everybody in without a password; `scram-sha-256` by default, on TCP and on the socket. */
   readonly auth?: 'scram-sha-256' | 'trust';
   /** Lines for postgresql.conf, instead of the fast and careless defaults where both name a setting. */
@@ -58,7 +60,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   try {
     const settings = { ...ownSettings, ...fastAndCareless, ...options.settings };
     await initServer(place, { ...superuser, auth: options.auth ?? 'scram-sha-256', settings });
-    return new Cluster(place, { superuser, clientFolder: await findClients(binFolder) }, await launchServer(place));
+    const clientFolder = options.clientFolder ?? (await findClients(binFolder));
+    return new Cluster(place, { superuser, clientFolder }, await launchServer(place));
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;

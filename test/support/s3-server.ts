@@ -76,6 +76,16 @@ export function s3Endpoint(): string {
   return String(process.env['LIBRELOG_TEST_S3_ENDPOINT']);
 }
 
+/** How the command line reaches the server. */
+export function s3Surroundings(): Record<string, string> {
+  return {
+    LIBRELOG_BACKUP_S3_ENDPOINT: s3Endpoint(),
+    LIBRELOG_BACKUP_S3_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: process.env['AWS_ACCESS_KEY_ID'] ?? '',
+    AWS_SECRET_ACCESS_KEY: process.env['AWS_SECRET_ACCESS_KEY'] ?? '',
+  };
+}
+
 /** The server where customers' keys may be sent: MinIO wants TLS for them, Ceph is told not to. */
 export function secureServer(): S3Settings {
   const endpoint = process.env['LIBRELOG_TEST_S3_TLS_ENDPOINT'];
