@@ -1,7 +1,7 @@
 import { BackupError } from '../core/backup-error.ts';
 import type { ByteStream } from '../core/byte-stream.ts';
 import { abortable } from './abortable.ts';
-import { planPartSize, type PartLimits } from './part-size.ts';
+import { planPartSize, type PartSizing } from './part-size.ts';
 
 export interface Part {
   /** From 1, without gaps. */
@@ -12,6 +12,8 @@ export interface Part {
 
 /** Where a body can go whole or in parts. Every method retries transient faults itself and throws when it gives up. */
 export interface PartTarget<Result> {
+  /** For messages: `store "URL"`. */
+  readonly action: string;
   /**
    * Stores a small body with one request. Like `begin` and `complete` it decides what exists, so it is not cut off in
    * the middle when the signal aborts: its outcome would be unknown. The signal only ends its retries.
@@ -30,11 +32,8 @@ export interface PartUpload<Result> {
   abort(): Promise<void>;
 }
 
-export interface PartUploadOptions {
-  readonly limits: PartLimits;
-  readonly memoryBytes: number;
+export interface PartUploadOptions extends PartSizing {
   readonly maxPartsInFlight: number;
-  readonly expectedSizeBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -42,8 +41,8 @@ export interface PartUploadOptions {
  * Stores `body`: with one request when it ends within the first part, otherwise in parts, several in flight.
  *
  * Memory: the bytes taken from the body and not yet acknowledged by the store are never more than `memoryBytes` - or
- * one part, where the length of the object makes a single part larger than that - plus the chunk at hand, which is the
- * producer's. Chunks are copied, so the producer may reuse them.
+ * one part, when so many were sent that the rest must be larger than that, see `planPartSize` - plus the chunk at hand,
+ * which is the producer's. Chunks are copied, so the producer may reuse them.
  *
  * On any failure - of the body, a part, or the signal - the other parts are cut off, the upload is aborted and the first
  * failure is thrown as it is; a failure to abort is not reported over it.
@@ -66,6 +65,7 @@ class PartRun<Result> {
   #spare: Buffer[] = [];
   #heldBytes = 0;
   #nextNumber = 1;
+  #sentBytes = 0;
   #upload: PartUpload<Result> | undefined;
 
   constructor(target: PartTarget<Result>, options: PartUploadOptions) {
@@ -118,14 +118,9 @@ class PartRun<Result> {
 
   /** A buffer for the next part, as soon as the memory bound and the number in flight leave room for it. */
   async #allocate(): Promise<Buffer> {
-    const { limits, memoryBytes, maxPartsInFlight, expectedSizeBytes } = this.#options;
-    if (this.#nextNumber > limits.maxParts) {
-      throw new BackupError(
-        'storage',
-        `object is larger than the ${limits.maxObjectBytes} bytes that the store can keep`,
-      );
-    }
-    const sizeBytes = planPartSize(this.#nextNumber, limits, expectedSizeBytes);
+    const { memoryBytes, maxPartsInFlight } = this.#options;
+    this.#demandRoom();
+    const sizeBytes = planPartSize(this.#nextNumber, this.#options);
     const mustWait = (): boolean =>
       this.#sending.size > 0 && (this.#sending.size >= maxPartsInFlight || this.#heldBytes + sizeBytes > memoryBytes);
     while (mustWait()) await Promise.race(this.#sending);
@@ -133,6 +128,15 @@ class PartRun<Result> {
     this.#heldBytes += sizeBytes;
     this.#dropSpares(sizeBytes);
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(sizeBytes);
+  }
+
+  #demandRoom(): void {
+    const { maxParts, maxObjectBytes } = this.#options.limits;
+    if (this.#nextNumber <= maxParts && this.#sentBytes < maxObjectBytes) return;
+    const message = `cannot ${this.#target.action}: more than ${this.#sentBytes} bytes in ${maxParts} parts are too many for it`;
+    throw new BackupError('storage', message, {
+      hint: 'Back up in several streams (--jobs), or give parts more room (--upload-memory).',
+    });
   }
 
   /** Gives back the memory of buffers of another size: the garbage collector would let them pile up for a while. */
@@ -147,6 +151,7 @@ class PartRun<Result> {
     this.#upload ??= await this.#target.begin(this.#signal);
     this.#signal.throwIfAborted();
     const sending = this.#sendPart(this.#upload, { number: this.#nextNumber++, bytes }, buffer);
+    this.#sentBytes += bytes.byteLength;
     this.#sending.add(sending);
     void sending.finally(() => this.#sending.delete(sending));
   }

@@ -17,6 +17,7 @@ const options: PartUploadOptions = { limits: s3PartLimits, memoryBytes: 128 * me
 
 /** Keeps the parts it gets, answers them late and out of order, and counts. */
 class SlowTarget implements PartTarget<Buffer>, PartUpload<Buffer> {
+  readonly action = 'store "s3://b/k"';
   readonly events: string[] = [];
   readonly parts = new Map<number, Buffer>();
   acknowledgedBytes = 0;
@@ -90,15 +91,25 @@ describe('uploadInParts', () => {
     });
   }
 
-  it('holds one part when a single part is larger than the memory allowed', async () => {
+  it('sends parts one by one when only larger ones than the memory allowed let the object fit', async () => {
     const target = new SlowTarget();
-    const expectedSizeBytes = 5_000 * 20 * mebibyte;
-    const body = inReusedChunks(randomLookingBytes(70 * mebibyte), [mebibyte]);
-    await uploadInParts(body, target, { ...options, memoryBytes: 16 * mebibyte, expectedSizeBytes });
-    assert.equal(target.maxInFlight, 1);
+    const limits = { ...s3PartLimits, maxParts: 8 };
+    const body = inReusedChunks(randomLookingBytes(90 * mebibyte), [mebibyte]);
+    await uploadInParts(body, target, { ...options, limits, memoryBytes: 8 * mebibyte });
     assert.deepEqual(
-      [...target.parts.values()].map((part) => part.byteLength / mebibyte),
-      [20, 20, 20, 10],
+      [...target.parts].toSorted(([a], [b]) => a - b).map(([, part]) => part.byteLength / mebibyte),
+      [8, 8, 8, 8, 8, 8, 16, 26],
+    );
+  });
+
+  it('keeps within the memory, however large the object is expected to be', async () => {
+    const target = new SlowTarget();
+    const body = inReusedChunks(Buffer.alloc(70 * mebibyte), [mebibyte]);
+    await uploadInParts(body, target, { ...options, memoryBytes: 32 * mebibyte, expectedSizeBytes: 2 ** 42 });
+    assert.equal(target.maxInFlight, 2);
+    assert.deepEqual(
+      [...target.parts].toSorted(([a], [b]) => a - b).map(([, part]) => part.byteLength / mebibyte),
+      [16, 16, 16, 16, 6],
     );
   });
 
@@ -163,7 +174,11 @@ describe('uploadInParts', () => {
     const target = new SlowTarget();
     const limits = { maxParts: 3, maxPartBytes: 8 * mebibyte, maxObjectBytes: 24 * mebibyte };
     const body = inReusedChunks(Buffer.alloc(25 * mebibyte), [mebibyte]);
-    await assert.rejects(uploadInParts(body, target, { ...options, limits }), { kind: 'storage', message: /larger/ });
+    await assert.rejects(uploadInParts(body, target, { ...options, limits }), {
+      kind: 'storage',
+      message: 'cannot store "s3://b/k": more than 25165824 bytes in 3 parts are too many for it',
+      hint: /--jobs.*--upload-memory/,
+    });
     assert.deepEqual(target.events, ['begin', 'abort']);
   });
 });

@@ -2,82 +2,93 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assert as assertProperty, integer, nat, property } from 'fast-check';
 import {
+  largestPartBytes,
   planPartSize,
   s3PartLimits,
   shareMemory,
   smallestPartBytes,
-  type PartLimits,
+  type PartSizing,
 } from '../../src/storage/part-size.ts';
 
 const mebibyte = 1024 ** 2;
 const gibibyte = 1024 ** 3;
 
+const defaults: PartSizing = { limits: s3PartLimits, memoryBytes: 128 * mebibyte };
+const manyBlocks = { maxParts: 50_000, maxPartBytes: 4_000 * mebibyte, maxObjectBytes: 190 * 1024 * gibibyte };
+
 /** Bytes that the first `count` parts hold. */
-function capacity(count: number, limits: PartLimits, expectedSizeBytes?: number): number {
+function capacity(count: number, sizing: PartSizing): number {
   let sum = 0;
-  for (let part = 1; part <= count; part++) sum += planPartSize(part, limits, expectedSizeBytes);
+  for (let part = 1; part <= count; part++) sum += planPartSize(part, sizing);
   return sum;
 }
 
 /** Size of the part that holds the byte at `position`. */
-function partSizeAt(position: number, expectedSizeBytes?: number): number {
+function partSizeAt(position: number, sizing: PartSizing): number {
   let sum = 0;
   for (let part = 1; ; part++) {
-    const size = planPartSize(part, s3PartLimits, expectedSizeBytes);
+    const size = planPartSize(part, sizing);
     sum += size;
     if (sum > position) return size;
   }
 }
 
 describe('planPartSize', () => {
-  it('begins with 8 MiB', () => assert.equal(planPartSize(1, s3PartLimits), smallestPartBytes));
+  it('begins with 8 MiB', () => assert.equal(planPartSize(1, defaults), smallestPartBytes));
 
-  it('reaches 5 TiB within 10,000 parts of at most 5 GiB when the length is unknown', () => {
-    assert.ok(capacity(9_800, s3PartLimits) >= 5 * 1024 * gibibyte);
-    assert.ok(planPartSize(10_000, s3PartLimits) <= 5 * gibibyte);
-  });
-
-  it('keeps parts small for as long as it can', () => {
-    assert.equal(partSizeAt(39 * gibibyte), 8 * mebibyte);
-    assert.equal(partSizeAt(60 * gibibyte), 32 * mebibyte);
-    assert.ok(partSizeAt(150 * gibibyte) <= 128 * mebibyte);
-  });
-
-  for (const expected of [1, 8 * gibibyte, 100 * gibibyte, 1024 * gibibyte, 5 * 1024 * gibibyte]) {
-    it(`has equal parts for an object as large as expected: ${expected} bytes`, () => {
-      assert.equal(partSizeAt(expected - 1, expected), planPartSize(1, s3PartLimits, expected));
-    });
-    it(`still reaches 5 TiB when ${expected} bytes were expected`, () => {
-      assert.ok(capacity(10_000, s3PartLimits, expected) >= 5 * 1024 * gibibyte);
+  for (const expectedSizeBytes of [0, 1, 8 * gibibyte, 1024 * gibibyte, 5 * 1024 * gibibyte, Number.MAX_SAFE_INTEGER]) {
+    it(`reaches 5 TiB within 10,000 parts when ${expectedSizeBytes} bytes are expected`, () => {
+      assert.ok(capacity(10_000, { ...defaults, expectedSizeBytes }) >= 5 * 1024 * gibibyte);
     });
   }
 
-  it('holds two parts in 128 MiB for a known length up to 312 GiB', () => {
-    assert.ok(2 * planPartSize(1, s3PartLimits, 312 * gibibyte) <= 128 * mebibyte);
+  it('keeps parts small for as long as it can', () => {
+    assert.equal(partSizeAt(31 * gibibyte, defaults), 8 * mebibyte);
+    assert.equal(partSizeAt(40 * gibibyte, defaults), 32 * mebibyte);
   });
 
-  it('takes expectations that no store can hold', () => {
-    assert.ok(planPartSize(1, s3PartLimits, Number.MAX_SAFE_INTEGER) <= 5 * gibibyte);
+  it('stays within the memory up to 400 GiB, and longer where the object is expected to be large', () => {
+    assert.equal(partSizeAt(400 * gibibyte, defaults), 128 * mebibyte);
+    assert.equal(partSizeAt(687 * gibibyte, { ...defaults, expectedSizeBytes: 1024 * gibibyte }), 128 * mebibyte);
   });
 
-  it('reaches an expected size under the limits of other stores', () => {
-    const fewParts = { maxParts: 1_000, maxPartBytes: 5 * gibibyte, maxObjectBytes: 2 * 1024 * gibibyte };
-    const manyBlocks = { maxParts: 50_000, maxPartBytes: 4_000 * mebibyte, maxObjectBytes: 190 * 1024 * gibibyte };
-    for (const limits of [fewParts, manyBlocks]) {
-      for (const expected of [gibibyte, limits.maxObjectBytes / 2, limits.maxObjectBytes]) {
-        assert.ok(capacity(limits.maxParts, limits, expected) >= expected);
-      }
-    }
-  });
-
-  it('never shrinks, and always gives whole MiB within the limits', () => {
-    const inputs = property(integer({ min: 1, max: 9_999 }), nat({ max: 2 ** 43 }), (part, expected) => {
-      const size = planPartSize(part, s3PartLimits, expected);
-      assert.equal(size % mebibyte, 0);
-      assert.ok(size >= smallestPartBytes && size <= s3PartLimits.maxPartBytes);
-      assert.ok(planPartSize(part + 1, s3PartLimits, expected) >= size);
+  for (const expectedSizeBytes of [1, 8 * gibibyte, 100 * gibibyte, 250 * gibibyte]) {
+    it(`has equal parts for an object as large as expected: ${expectedSizeBytes} bytes`, () => {
+      const sizing = { ...defaults, expectedSizeBytes };
+      assert.equal(partSizeAt(expectedSizeBytes - 1, sizing), planPartSize(1, sizing));
     });
-    assertProperty(inputs);
+  }
+
+  it('holds about 500 GiB in 1,000 parts, and more with more memory', () => {
+    const fewParts = { ...defaults, limits: { ...s3PartLimits, maxParts: 1_000 } };
+    assert.ok(capacity(1_000, fewParts) >= 500 * gibibyte);
+    const expectedSizeBytes = 2048 * gibibyte;
+    assert.ok(capacity(1_000, { ...fewParts, memoryBytes: 1024 * mebibyte, expectedSizeBytes }) >= 1000 * gibibyte);
+  });
+
+  for (const limits of [s3PartLimits, { ...s3PartLimits, maxParts: 1_000 }, manyBlocks]) {
+    it(`never shrinks, is whole MiB, and fits twice into the memory at first: ${limits.maxParts} parts`, () => {
+      const inputs = property(
+        nat(),
+        nat({ max: 2 ** 43 }),
+        nat({ max: 2 ** 32 }),
+        (seed, expectedSizeBytes, memory) => {
+          const part = 1 + (seed % (limits.maxParts - 1));
+          const sizing = { limits, memoryBytes: Math.max(memory, smallestPartBytes), expectedSizeBytes };
+          const size = planPartSize(part, sizing);
+          assert.equal(size % mebibyte, 0);
+          assert.ok(size >= smallestPartBytes && size <= Math.min(limits.maxPartBytes, largestPartBytes));
+          assert.ok(planPartSize(part + 1, sizing) >= size);
+          if (part <= limits.maxParts * 0.4) assert.ok(size <= Math.max(sizing.memoryBytes / 2, smallestPartBytes));
+          if (part <= limits.maxParts * 0.75) assert.ok(size <= sizing.memoryBytes);
+        },
+      );
+      assertProperty(inputs);
+    });
+  }
+
+  it('plans no part that cannot be hashed at once', () => {
+    assert.ok(largestPartBytes < 2 ** 31);
   });
 });
 
