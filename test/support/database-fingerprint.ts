@@ -159,6 +159,7 @@ const nameless: Readonly<Record<string, string>> = {
   // There from the start, or made anew: the dump tells what is special about it.
   namespace: "nspname <> 'public'",
   class: "relnamespace <> 'pg_toast'::regnamespace",
+  type: "typnamespace <> 'pg_toast'::regnamespace", // up to PostgreSQL 13
   trigger: 'NOT tgisinternal',
 };
 
