@@ -37,6 +37,8 @@ export interface OpenSessionOptions {
   readonly applicationName: string;
   /** Ends the session at whatever point it is; what waits then fails with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** How long it may be silent before it asks the server for nothing; a minute by default. */
+  readonly maxSilenceMs?: number;
 }
 
 /**
@@ -69,7 +71,7 @@ async function openOnServer(
   demand: ServerDemand,
   options: OpenSessionOptions,
 ): Promise<Session | null> {
-  const session = new PgSession(connection, await connectAnyhow(connection, options), options.signal);
+  const session = new PgSession(connection, await connectAnyhow(connection, options), options);
   try {
     if (demand !== null && !demand(await session.state())) {
       await session[Symbol.asyncDispose]();
@@ -115,6 +117,8 @@ function noServerAccepted({ parameters }: Connection): BackupError {
 
 /** How long the server may take to say goodbye. */
 const farewellMs = 1000;
+/** Load balancers and firewalls forget connections that are silent for some minutes: AWS's after 350 seconds. */
+const defaultMaxSilenceMs = 60_000;
 
 class PgSession implements Session {
   readonly connection: Connection;
@@ -125,9 +129,14 @@ class PgSession implements Session {
   #isEnding = false;
   #warnings: string[] = [];
   #queries = 0;
+  #isCopying = false;
+  readonly #silence: NodeJS.Timeout;
+  /** What keeps the connection known on the way, while it is asked for. */
+  #sign: Promise<unknown> | undefined;
   #cancelling: Promise<void> | undefined;
 
-  constructor(connection: Connection, connected: ConnectedClient, signal: AbortSignal | undefined) {
+  constructor(connection: Connection, connected: ConnectedClient, options: OpenSessionOptions) {
+    const { signal, maxSilenceMs = defaultMaxSilenceMs } = options;
     this.connection = connection;
     this.#connected = connected;
     this.#signal = signal;
@@ -136,6 +145,7 @@ class PgSession implements Session {
       if (severity === 'WARNING') this.#warnings.push(`${severity}: ${message}`);
     });
     this.lost = this.#watch();
+    this.#silence = setInterval(() => this.#giveSign(), maxSilenceMs).unref();
   }
 
   takeWarnings(): readonly string[] {
@@ -166,10 +176,16 @@ class PgSession implements Session {
 
   async copyIn(sql: string): Promise<RowSink> {
     const copy = new CopyIn(sql);
-    await this.#ask(async () => await this.#connected.client.query(copy).begin());
+    await this.#ask(async () => {
+      await this.#connected.client.query(copy).begin();
+      this.#isCopying = true;
+    });
     return {
       write: async (chunk) => await this.#ask(async () => await copy.write(chunk)),
-      end: async () => await this.#ask(async () => await copy.end()),
+      end: async () => {
+        await this.#ask(async () => await copy.end());
+        this.#isCopying = false;
+      },
     };
   }
 
@@ -177,6 +193,7 @@ class PgSession implements Session {
     this.#signal?.throwIfAborted();
     this.#queries += 1;
     try {
+      await this.#sign;
       return await work();
     } catch (error) {
       this.#signal?.throwIfAborted();
@@ -188,6 +205,7 @@ class PgSession implements Session {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isEnding = true;
+    clearInterval(this.#silence);
     const { client, socket } = this.#connected;
     const timer = setTimeout(() => socket.destroy(), farewellMs);
     await client.end().catch(() => {});
@@ -196,8 +214,18 @@ class PgSession implements Session {
     await this.#cancelling;
   }
 
+  /** Whether it fails shows in what is asked next. */
+  #giveSign(): void {
+    if (this.#queries > 0 || this.#isCopying || this.#sign !== undefined) return;
+    this.#sign = this.#connected.client
+      .query('SELECT')
+      .catch(() => {})
+      .finally(() => (this.#sign = undefined));
+  }
+
   /** At whatever point the session is. */
   #end(): void {
+    clearInterval(this.#silence);
     const { client, socket } = this.#connected;
     const [server] = this.connection.servers;
     if (this.#queries > 0) this.#cancelling = cancelQuery(client, server);
