@@ -276,6 +276,29 @@ describe('errors of S3 servers', () => {
     );
   });
 
+  it('says whose the object is that is there, as far as that can be seen', async () => {
+    const encrypted = errorBody('InvalidRequest', 'The object was stored using a form of Server Side Encryption.');
+    const looks: Readonly<Record<string, CannedAnswer>> = {
+      conflict: { status: 400, body: encrypted },
+      storage: { status: 503 },
+    };
+    for (const [kind, look] of Object.entries(looks)) {
+      let hasPut = false;
+      await withAnswers(
+        ({ method, path }) => {
+          hasPut ||= method === 'PUT';
+          if (method === 'PUT') return { status: 412, body: errorBody('PreconditionFailed') };
+          if (hasPut) return look;
+          return { status: path.includes('pre%20fix') ? 404 : 200 };
+        },
+        async (open) => {
+          await using store = await open();
+          await assert.rejects(store.put('m', streamOf('manifest'), { createOnly: true }), { kind });
+        },
+      );
+    }
+  });
+
   it('names the object that could not be deleted among several', async () => {
     const body = `<DeleteResult><Error><Key>pre fix/b</Key><Code>AccessDenied</Code><Message>locked</Message></Error></DeleteResult>`;
     await withAnswers(
