@@ -23,7 +23,10 @@ interface Failure {
   readonly isClockCorrected: boolean;
 }
 
-/** Faults that a repetition can cure although their status says that the request was wrong. */
+/**
+ * Faults that a repetition can cure although their status says that the request was wrong - or nothing, as with a single
+ * one of several objects to delete.
+ */
 const transientNames = new Set([
   'TimeoutError',
   'RequestTimeout',
@@ -33,7 +36,12 @@ const transientNames = new Set([
   'IncompleteBody',
   'OperationAborted',
   'ConditionalRequestConflict',
+  'InternalError',
+  'ServiceUnavailable',
+  'ServerBusy',
   'SlowDown',
+  'SlowDownRead',
+  'SlowDownWrite',
   'Throttling',
   'ThrottlingException',
   'KMS.ThrottlingException',
