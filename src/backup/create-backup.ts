@@ -11,7 +11,7 @@ import { openSession } from '../postgres/session.ts';
 import type { StreamPlan } from '../postgres/stream-plan.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { audited, type AuditSubject } from './audited.ts';
-import { abortOn, type CreateRequest, type CreateRun } from './create-run.ts';
+import { abortOn, putInto, type CreateRequest, type CreateRun } from './create-run.ts';
 import { planStreamsOf, storeStreams } from './create-streams.ts';
 import { Destinations, type FailedDestination } from './destinations.ts';
 import { checkAge } from './key-age.ts';
@@ -79,7 +79,13 @@ async function runCreate(
   const destinations = new Destinations(request.stores, request.allowPartial);
   const meter = new Meter();
   const facts = { request, connection, plan, server, tool, encryption, startedAt, meter };
-  return await storeAndCommit({ ...facts, destinations, touched: new Set(), context: { ...context, signal } });
+  return await storeAndCommit({
+    ...facts,
+    destinations,
+    touched: new Set(),
+    taken: new Set(),
+    context: { ...context, signal },
+  });
 }
 
 async function describePlan(run: Parameters<typeof planStreamsOf>[0]): Promise<DryRun> {
@@ -147,7 +153,7 @@ async function commit(
   const unsealed = { ...describeBackup(run, objects), ...(auditHead !== null && { auditHead }) };
   const manifest = { ...unsealed, seal: await run.encryption.seal(unsealed) };
   signal.throwIfAborted();
-  await new Catalog(store).commit(manifest);
+  await putInto(store, run, { put: async () => await new Catalog(store).commit(manifest) });
   return manifest;
 }
 
@@ -180,16 +186,19 @@ function describeBackup(
 /**
  * Leaves nothing of a failed backup: a put that has failed may have succeeded all the same, when only its answer was
  * lost. The manifest goes first, because a backup must not outlive its objects. Runs to its end even when interrupted.
- * After a conflict, what is there under this id is somebody else's.
+ * What is there of somebody else under this id is not touched.
  */
-async function removeFrom(store: ObjectStore, { plan, context }: CreateRun, reason: unknown): Promise<void> {
-  if (reason instanceof BackupError && reason.kind === 'conflict') return;
+async function removeFrom(store: ObjectStore, { plan, context, taken }: CreateRun, reason: unknown): Promise<void> {
+  if (taken.has(store)) return;
   try {
     await new Catalog(store).delete(plan);
   } catch (error) {
     // The place itself is not there: neither is anything in it.
     if (error instanceof BackupError && error.kind === 'notFound') return;
     const fields = { backup: plan.id, store: store.url, reason: describeError(reason), problem: describeError(error) };
-    context.log.warn(fields, 'cannot remove what a failed backup may have left; it is not listed and can be deleted');
+    context.log.warn(
+      fields,
+      'cannot remove what a failed backup may have left; it can be deleted, even if it is listed',
+    );
   }
 }

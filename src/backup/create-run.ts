@@ -1,4 +1,4 @@
-import type { BackupError } from '../core/backup-error.ts';
+import { BackupError } from '../core/backup-error.ts';
 import type { Compression } from '../core/compression.ts';
 import type { Meter } from '../pipeline/meter.ts';
 import type { ClientTool } from '../postgres/client-tools.ts';
@@ -43,6 +43,8 @@ export interface CreateRun {
   readonly destinations: Destinations;
   /** Stores that may have something of it. */
   readonly touched: Set<ObjectStore>;
+  /** Stores that have something of somebody else in its place. */
+  readonly taken: Set<ObjectStore>;
   /** The very server that holds the lock. */
   readonly connection: Connection;
   readonly context: UseCaseContext;
@@ -54,6 +56,23 @@ export interface CreateRun {
   readonly startedAt: Date;
   /** Counts what the client programs have written, of all streams. */
   readonly meter: Meter;
+}
+
+/** Runs `put`, which writes into `store` until the signal aborts, and keeps in mind what it means for the clean-up. */
+export async function putInto<Result>(
+  store: ObjectStore,
+  { touched, taken }: CreateRun,
+  { put, signal }: { readonly put: () => Promise<Result>; readonly signal?: AbortSignal },
+): Promise<Result> {
+  touched.add(store);
+  try {
+    return await put();
+  } catch (error) {
+    // A put that is stopped throws why: the failure of another store, maybe.
+    const isOwn = error !== signal?.reason;
+    if (isOwn && error instanceof BackupError && error.kind === 'conflict') taken.add(store);
+    throw error;
+  }
 }
 
 /** Without its lock a backup must not go on - another one may have started -, nor without its snapshot. */

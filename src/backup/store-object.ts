@@ -7,7 +7,7 @@ import { fanOut, type Branch } from '../pipeline/fan-out.ts';
 import { Meter } from '../pipeline/meter.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
 import type { ObjectStore, StoredObject } from '../storage/object-store.ts';
-import type { CreateRun } from './create-run.ts';
+import { putInto, type CreateRun } from './create-run.ts';
 import { warnAll } from './use-case-context.ts';
 
 /** Where the bytes of an object come from, as soon as they are wanted. Dispose ends whatever writes them. */
@@ -35,7 +35,7 @@ export interface StoredBackupObject {
 
 /** Streams one object into every store: compressed, encrypted, measured. */
 export async function storeObject(object: NewObject, run: CreateRun, signal: AbortSignal): Promise<StoredBackupObject> {
-  const { request, context, plan, destinations, touched } = run;
+  const { request, context, plan, destinations } = run;
   const { name, role } = object;
   const key = objectKey(plan, name);
   const plain = new Meter();
@@ -50,9 +50,9 @@ export async function storeObject(object: NewObject, run: CreateRun, signal: Abo
     const receipts = await destinations.forEach(signal, async (store, signal, index) => {
       // A store that fails before it reads must not hold up the others.
       await using branch = branches[index] as Branch;
-      touched.add(store);
       const { expectedSizeBytes } = object;
-      return await store.put(key, branch, { createOnly: true, expectedSizeBytes, sharedBy: plan.jobs, signal });
+      const options = { createOnly: true, expectedSizeBytes, sharedBy: plan.jobs, signal };
+      return await putInto(store, run, { put: async () => await store.put(key, branch, options), signal });
     });
     warnAll(context, source.warnings);
     return receipts;

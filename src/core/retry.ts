@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How often and how patiently a call is repeated. Delays double from the first to the longest. */
 export interface RetryPolicy {
-  /** Calls in all, the first one included. */
+  /** Calls in all, the first one included: not more, unless the policy lasts longer. */
   readonly attempts: number;
   readonly firstDelayMs: number;
   readonly maxDelayMs: number;
+  /** The calls go on until so much time has passed since the first failure. */
+  readonly lastsMs?: number;
 }
 
 export interface RetryOptions {
@@ -18,19 +20,23 @@ export interface RetryOptions {
 }
 
 /**
- * Calls `operation` until it succeeds, fails for good, or the policy's attempts are used up, and then throws its last
- * error. An aborted signal ends it at once with the signal's reason. `operation` must bear being called again after a
+ * Calls `operation` until it succeeds, fails for good, or the policy's attempts and time are used up, and then throws its
+ * last error. An aborted signal ends it at once with the signal's reason. `operation` must bear being called again after a
  * call whose outcome is unknown.
  */
 export async function withRetries<T>(operation: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { policy, signal } = options;
+  const { attempts, lastsMs = 0 } = policy;
+  let failingSince: number | undefined;
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted();
     try {
       return await operation();
     } catch (error) {
       signal?.throwIfAborted();
-      if (attempt >= policy.attempts || !options.isTransient(error)) throw error;
+      failingSince ??= performance.now();
+      const isUsedUp = attempt >= attempts && performance.now() - failingSince >= lastsMs;
+      if (isUsedUp || !options.isTransient(error)) throw error;
       const delayMs = retryDelayMs(policy, attempt, options.retryAfterMs?.(error));
       await abortableSleep(delayMs, signal);
     }
@@ -38,12 +44,12 @@ export async function withRetries<T>(operation: () => Promise<T>, options: Retry
 }
 
 /**
- * Exponential back-off with full jitter (a random share of the delay, so that many clients do not come back at once),
- * but never sooner than the server asked for. A server cannot make us wait longer than six times the policy's longest.
+ * Exponential back-off with jitter (between half of the delay and all of it, so that many clients do not come back at
+ * once), but never sooner than the server asked for. A server cannot make us wait longer than six times the policy's longest.
  */
 export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs = 0): number {
   const ceilingMs = Math.min(policy.maxDelayMs, policy.firstDelayMs * 2 ** (attempt - 1));
-  return Math.max(Math.random() * ceilingMs, Math.min(retryAfterMs, 6 * policy.maxDelayMs));
+  return Math.max((0.5 + Math.random() / 2) * ceilingMs, Math.min(retryAfterMs, 6 * policy.maxDelayMs));
 }
 
 async function abortableSleep(delayMs: number, signal: AbortSignal | undefined): Promise<void> {

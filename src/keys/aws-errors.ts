@@ -1,6 +1,6 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Meaning } from '../core/meaning.ts';
-import { isCertificateFault, isNetworkFault } from '../core/network-faults.ts';
+import { isCertificateFault, isForeignToTls, isNetworkFault } from '../core/network-faults.ts';
 import { denied, failed, meaningByName, meaningsByText, notAws, silent, turnedAway } from './aws-meanings.ts';
 
 /** What the SDK's and Node's errors carry, as far as it is there. */
@@ -49,10 +49,10 @@ function meaningOfForeignAnswer({ status = 200 }: Failure): Meaning {
 
 /** Node's codes for connections that fail. */
 function meaningOfCode(failure: Failure): Meaning | undefined {
-  const { code } = failure;
+  const { code, message } = failure;
   if (code === undefined) return undefined;
-  if (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER') return notAws;
-  if (isNetworkFault(code)) return { ...silent, reason: `cannot reach the service: ${textOf(failure)}` };
+  if (isForeignToTls(message)) return notAws;
+  if (isNetworkFault(code, message)) return { ...silent, reason: `cannot reach the service: ${textOf(failure)}` };
   if (!isCertificateFault(code)) return undefined;
   return {
     kind: 'key',

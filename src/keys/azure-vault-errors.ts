@@ -51,8 +51,8 @@ function innerCodeOf({ details, response }: SdkFields): string | undefined {
 /** Whether calling again can help. */
 export function isTransientVaultFailure(error: unknown): boolean {
   if (!(error instanceof VaultFailure)) return false;
-  const { code, status = 0, kindOfError } = error;
-  if (kindOfError === 'TimeoutError' || isNetworkFault(code)) return true;
+  const { code, message, status = 0, kindOfError } = error;
+  if (kindOfError === 'TimeoutError' || isNetworkFault(code, message)) return true;
   // The answer was cut, or the connection was closed without one.
   if (status === 0 && (code === 'PARSE_ERROR' || code === 'REQUEST_SEND_ERROR')) return true;
   return status === 408 || status === 429 || isServerFault(status);

@@ -64,7 +64,7 @@ export class CredentialsFailure extends Error {
     const error = response?.data?.error;
     this.isNoneFound = text.includes('Could not load the default credentials');
     this.isTransient =
-      isNetworkFault(String(code)) || code === 'TimeoutError' || httpStatus >= 500 || httpStatus === 429;
+      isNetworkFault(String(code), text) || code === 'TimeoutError' || httpStatus >= 500 || httpStatus === 429;
     this.oauthError = typeof error === 'string' ? error : undefined;
   }
 }
@@ -92,7 +92,7 @@ const transientStatuses = new Set(['RESOURCE_EXHAUSTED', 'UNAVAILABLE', 'DEADLIN
 export function isTransientGcpError(error: unknown): boolean {
   if (error instanceof DamagedAnswer) return true;
   if (error instanceof CredentialsFailure) return error.isTransient;
-  if (!(error instanceof GcpFailure)) return isNetworkFault(errorCode(error));
+  if (!(error instanceof GcpFailure)) return isNetworkFault(errorCode(error), describeError(error));
   const { httpStatus, status } = error;
   return transientStatuses.has(status) || httpStatus === 408 || httpStatus === 429 || isServerFault(httpStatus);
 }

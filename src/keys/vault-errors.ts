@@ -1,6 +1,6 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Meaning } from '../core/meaning.ts';
-import { isCertificateFault, isNetworkFault } from '../core/network-faults.ts';
+import { isCertificateFault, isForeignToTls, isNetworkFault } from '../core/network-faults.ts';
 import { errorCode } from '../core/error-code.ts';
 import type { VaultAnswer } from './vault-http.ts';
 
@@ -35,7 +35,8 @@ const transientStatuses = new Set([408, 412, 425, 429, 500, 502, 503, 504]);
 
 /** Whether calling again can help. */
 export function isTransientVaultError(error: unknown): boolean {
-  return error instanceof VaultFailure ? transientStatuses.has(error.status) : isNetworkFault(errorCode(error));
+  if (error instanceof VaultFailure) return transientStatuses.has(error.status);
+  return isNetworkFault(errorCode(error), describeError(error));
 }
 
 export function vaultRetryAfterMs(error: unknown): number | undefined {
@@ -109,7 +110,7 @@ function meaningOfNetwork(code: string, text: string): Meaning {
       hint: 'Name the file of its certificate authority in VAULT_CACERT, or correct VAULT_ADDR or VAULT_TLS_SERVER_NAME.',
     };
   }
-  if (code === 'EPROTO') return { ...foreign, reason: 'what answers does not speak TLS' };
+  if (isForeignToTls(text)) return { ...foreign, reason: 'what answers does not speak TLS' };
   return {
     kind: 'key',
     reason: `cannot reach Vault: ${text === '' ? code : text}`,

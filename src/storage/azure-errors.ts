@@ -195,8 +195,8 @@ const permanentStatuses = new Set([501, 505, 507]);
 /** Whether calling again can help. Takes the SDK's errors and our translations of them. */
 export function isTransientAzureError(error: unknown): boolean {
   if (error instanceof BackupError && error.cause === undefined) return false;
-  const { code, status } = inspect(error);
-  if (transientCodes.has(code) || isNetworkFault(code)) return true;
+  const { code, message, status } = inspect(error);
+  if (transientCodes.has(code) || isNetworkFault(code, message)) return true;
   return (
     status !== undefined && (status === 408 || status === 429 || (status >= 500 && !permanentStatuses.has(status)))
   );
@@ -239,7 +239,7 @@ function meaningOf(failure: Failure): Meaning {
 }
 
 function connectionMeaning({ code, message }: Failure): Meaning | null {
-  if (isNetworkFault(code) || code === 'REQUEST_SEND_ERROR') {
+  if (isNetworkFault(code, message) || code === 'REQUEST_SEND_ERROR') {
     return {
       kind: 'storage',
       reason: `cannot reach the server: ${message}`,

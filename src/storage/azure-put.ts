@@ -5,7 +5,7 @@ import { isManifestKey } from '../core/manifest-name.ts';
 import type { LockRequest, ObjectLock } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
 import type { AzureCalls } from './azure-calls.ts';
-import { hiddenIfDenied } from './store-calls.ts';
+import { hiddenIfDenied, isUnderOtherKey } from './store-calls.ts';
 import { azureErrorCode, azureErrorStatus } from './azure-errors.ts';
 import {
   describeProperties,
@@ -121,8 +121,7 @@ export class AzurePut implements PartTarget<StoredObject> {
   async assertAbsent(signal?: AbortSignal): Promise<void> {
     if (!this.#isCreateOnly) return;
     const found = await this.calls.head(this.key, signal).catch((error: unknown) => {
-      // It is there, under another key for its encryption.
-      if (error instanceof BackupError && error.kind === 'key') throw this.#alreadyThere();
+      if (isUnderOtherKey(error)) throw this.#alreadyThere();
       return hiddenIfDenied(error);
     });
     if (found !== null && found !== 'hidden') throw this.#alreadyThere();
@@ -170,16 +169,18 @@ export class AzurePut implements PartTarget<StoredObject> {
     if (difference !== null) await this.#refuse(difference);
   }
 
-  /** Throws what `error`, the failure of the request that makes the blob, means, unless it made it all the same. */
-  async #assertOwn(error: unknown): Promise<void> {
-    const code = azureErrorCode(error);
-    const isRefused = error instanceof BackupError && (error.kind === 'conflict' || error.kind === 'policy');
-    if (!isRefused && code !== 'InvalidBlockList') throw error;
-    const found = await this.#look();
+  /** Throws what `failure`, the failure of the request that makes the blob, means, unless it made it all the same. */
+  async #assertOwn(failure: unknown): Promise<void> {
+    const code = azureErrorCode(failure);
+    const isRefused = failure instanceof BackupError && (failure.kind === 'conflict' || failure.kind === 'policy');
+    if (!isRefused && code !== 'InvalidBlockList') throw failure;
+    const found = await this.#look().catch((error: unknown) => {
+      throw isUnderOtherKey(error) ? failure : error;
+    });
     if (found !== null && found !== 'hidden' && this.#isOwn(found)) return;
     // Whoever commits a blob discards the blocks of all others.
     if (code === 'InvalidBlockList' && found !== null && this.#isCreateOnly) throw this.#alreadyThere();
-    throw error;
+    throw failure;
   }
 
   async #assertEncrypted(answer: EncryptionAnswer & VersionAnswer): Promise<void> {

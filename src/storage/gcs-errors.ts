@@ -70,7 +70,7 @@ export function isTransientGcsError(error: unknown): boolean {
   if (error instanceof BackupError) return error.cause !== undefined && isTransientGcsError(error.cause);
   if (error instanceof GcsFailure) return isTransientAnswer(error) || isDamagedOnTheWay(error);
   if (error instanceof CredentialsFailure) return isTransientToken(error.cause);
-  return isNetworkFault(errorCode(error));
+  return isNetworkFault(errorCode(error), describeError(error));
 }
 
 function isTransientAnswer({ status, reason }: GcsFailure): boolean {
@@ -80,9 +80,8 @@ function isTransientAnswer({ status, reason }: GcsFailure): boolean {
 
 function isTransientToken(cause: unknown): boolean {
   const { status } = (cause ?? {}) as { readonly status?: unknown };
-  return (
-    isNetworkFault(errorCode(cause)) || errorCode(cause) === 'TimeoutError' || Number(status) >= 500 || status === 429
-  );
+  if (isNetworkFault(errorCode(cause), describeError(cause)) || errorCode(cause) === 'TimeoutError') return true;
+  return Number(status) >= 500 || status === 429;
 }
 
 /** The server has compared the checksum that went with the bytes. */

@@ -133,7 +133,7 @@ export function textOfRefusal({ status, reason, message }: Refusal): string {
 
 /** What an error of Node's with this code means; nothing for one that is not about the connection. */
 export function meaningOfNetwork(code: string, text: string): Meaning | undefined {
-  if (isNetworkFault(code)) {
+  if (isNetworkFault(code, text)) {
     return {
       kind: 'storage',
       reason: `cannot reach the server: ${text === '' ? code : text}`,

@@ -1,6 +1,6 @@
 import { BackupError, describeError } from '../core/backup-error.ts';
 import type { Meaning } from '../core/meaning.ts';
-import { isCertificateFault, isNetworkFault, parseRetryAfterMs } from '../core/network-faults.ts';
+import { isCertificateFault, isForeignToTls, isNetworkFault, parseRetryAfterMs } from '../core/network-faults.ts';
 import {
   damaged,
   full,
@@ -23,7 +23,10 @@ interface Failure {
   readonly isClockCorrected: boolean;
 }
 
-/** Faults that a repetition can cure although their status says that the request was wrong. */
+/**
+ * Faults that a repetition can cure although their status says that the request was wrong - or nothing, as with a single
+ * one of several objects to delete.
+ */
 const transientNames = new Set([
   'TimeoutError',
   'RequestTimeout',
@@ -33,7 +36,12 @@ const transientNames = new Set([
   'IncompleteBody',
   'OperationAborted',
   'ConditionalRequestConflict',
+  'InternalError',
+  'ServiceUnavailable',
+  'ServerBusy',
   'SlowDown',
+  'SlowDownRead',
+  'SlowDownWrite',
   'Throttling',
   'ThrottlingException',
   'KMS.ThrottlingException',
@@ -44,11 +52,11 @@ const permanentStatuses = new Set([501, 505, 507]);
 export function isTransientS3Error(error: unknown): boolean {
   if (error instanceof BackupError && error.cause === undefined) return false;
   const failure = inspect(error);
-  const { name, code, status, isClockCorrected } = failure;
+  const { name, message, code, status, isClockCorrected } = failure;
   const meaning = meaningOf(failure);
   if (meaning === full) return false;
   if (meaning === damaged || isClockCorrected || transientNames.has(name)) return true;
-  if (code !== undefined && isNetworkFault(code)) return true;
+  if (code !== undefined && isNetworkFault(code, message)) return true;
   return status !== undefined && isTransientStatus(status);
 }
 
@@ -106,7 +114,7 @@ function meaningOf(failure: Failure): Meaning {
 
 /** Node's codes for connections that fail. */
 function meaningOfCode(code: string, text: string): Meaning | undefined {
-  if (isNetworkFault(code)) return { ...silent, reason: `cannot reach the server: ${text}` };
+  if (isNetworkFault(code, text)) return { ...silent, reason: `cannot reach the server: ${text}` };
   if (!isCertificateFault(code)) return undefined;
   return {
     kind: 'storage',
@@ -116,12 +124,8 @@ function meaningOfCode(code: string, text: string): Meaning | undefined {
 }
 
 /** TLS spoken to a server without it, the other way round, or an answer that is no XML. */
-function isForeignAnswer({ code, message }: Failure): boolean {
-  return (
-    code === 'EPROTO' ||
-    code === 'ERR_SSL_WRONG_VERSION_NUMBER' ||
-    /Deserialization error|HTTP request to an HTTPS/.test(message)
-  );
+function isForeignAnswer({ message }: Failure): boolean {
+  return isForeignToTls(message) || /Deserialization error|HTTP request to an HTTPS/.test(message);
 }
 
 /** Every server of the protocol numbers its answers, and nobody else does. */

@@ -38,6 +38,11 @@ export const full: Meaning = {
   hint: 'Free space in the store, or raise its quota, and run the backup again.',
 };
 const busy: Meaning = { kind: 'storage', reason: 'the server is overloaded', hint: 'Try again later.' };
+const contended: Meaning = {
+  kind: 'storage',
+  reason: 'another request for the same place is under way',
+  hint: 'Try again later.',
+};
 const tooOld: Meaning = {
   kind: 'storage',
   reason: 'the server does not support what was asked of it',
@@ -166,6 +171,8 @@ export const meaningByName: ReadonlyMap<string, Meaning> = new Map<string, Meani
     QuotaExceeded: full,
     XMinioStorageFull: full,
     XMinioAdminBucketQuotaExceeded: full,
+    OperationAborted: contended,
+    ConditionalRequestConflict: contended,
     SlowDown: busy,
     SlowDownRead: busy,
     SlowDownWrite: busy,
@@ -202,7 +209,6 @@ export const meaningByStatus: Readonly<Record<number, Meaning>> = {
   401: wrongKey,
   403: denied,
   404: noObject,
-  409: exists,
   411: tooOld,
   412: exists,
   429: busy,

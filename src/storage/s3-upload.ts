@@ -21,7 +21,7 @@ import { isTransientS3Error, s3ErrorName, s3ErrorStatus } from './s3-errors.ts';
 import { toObjectLock } from './s3-lock.ts';
 import { objectInput, type ObjectInput } from './s3-object-input.ts';
 import { proveSettings, type ProvenSettings } from './s3-proof.ts';
-import { hiddenIfDenied, putIdMetadata } from './store-calls.ts';
+import { hiddenIfDenied, isUnderOtherKey, putIdMetadata } from './store-calls.ts';
 
 /**
  * One `put` into S3. The object carries a random id of this put in its metadata: when the answer to the request that
@@ -110,7 +110,7 @@ export class S3Put implements PartTarget<StoredObject> {
    */
   async assertAbsent(signal: AbortSignal | undefined): Promise<void> {
     if (!this.#isCreateOnly) return;
-    const found = await this.calls.head(this.key, { signal }).catch(hiddenIfDenied).catch(foreignIfLocked);
+    const found = await this.calls.head(this.key, { signal }).catch(hiddenIfDenied).catch(foreignIfUnderOtherKey);
     if (found !== null && found !== 'hidden') throw this.#alreadyThere();
   }
 
@@ -120,7 +120,7 @@ export class S3Put implements PartTarget<StoredObject> {
    */
   async settle(request: Promise<PutAnswer>, sizeBytes: number): Promise<StoredObject> {
     const answer = await request.catch(async (error: unknown): Promise<PutAnswer> => {
-      if (mayBeOwnSuccess(error) && this.#putIdOf(await this.#look().catch(() => null)) === this.#putId) return {};
+      if (mayBeOwnSuccess(error) && (await this.#isOwnThere(error))) return {};
       throw error;
     });
     const found = await this.#look();
@@ -139,6 +139,16 @@ export class S3Put implements PartTarget<StoredObject> {
       'integrity',
       `${this.calls.describe(this.key)} has ${found.ContentLength} of ${sizeBytes} bytes`,
     );
+  }
+
+  /** Whether this put has made the object although it failed with `failure`. */
+  async #isOwnThere(failure: unknown): Promise<boolean> {
+    const found = await this.#look().catch((error: unknown) => {
+      // Something is there, and nobody knows whose it is: that is no conflict, which would be somebody else's.
+      if (isConflict(failure) && !isUnderOtherKey(error)) throw error;
+      return null;
+    });
+    return this.#putIdOf(found) === this.#putId;
   }
 
   async #prove(answer: PutAnswer, head: HeadObjectCommandOutput | undefined): Promise<ProvenSettings> {
@@ -262,12 +272,14 @@ function crc32Text(value: number): string {
 
 /** What a call gets whose first attempt succeeded and only the answer was lost, or that had no answer at all. */
 function mayBeOwnSuccess(error: unknown): boolean {
-  const isConflict = error instanceof BackupError && error.kind === 'conflict';
-  return isConflict || s3ErrorName(error) === 'NoSuchUpload' || isTransientS3Error(error);
+  return isConflict(error) || s3ErrorName(error) === 'NoSuchUpload' || isTransientS3Error(error);
 }
 
-/** An object under another customer's key (SSE-C) cannot be looked at, but it is there. */
-function foreignIfLocked(error: unknown): 'foreign' {
-  if (error instanceof BackupError && error.kind === 'key') return 'foreign';
+function isConflict(error: unknown): boolean {
+  return error instanceof BackupError && error.kind === 'conflict';
+}
+
+function foreignIfUnderOtherKey(error: unknown): 'foreign' {
+  if (isUnderOtherKey(error)) return 'foreign';
   throw error;
 }

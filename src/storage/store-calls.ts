@@ -83,3 +83,8 @@ export function hiddenIfDenied(error: unknown): 'hidden' {
   if (error instanceof BackupError && error.kind === 'access') return 'hidden';
   throw error;
 }
+
+/** Whether a look has failed because of the object's customer key: it is there, and not ours. */
+export function isUnderOtherKey(error: unknown): boolean {
+  return error instanceof BackupError && error.kind === 'key';
+}

@@ -101,7 +101,7 @@ export const defaultTimings: StoreTimings = {
   connectTimeoutMs: 10_000,
   idleTimeoutMs: 60_000,
   retry: { attempts: 5, firstDelayMs: 250, maxDelayMs: 4_000 },
-  patientRetry: { attempts: 10, firstDelayMs: 250, maxDelayMs: 10_000 },
+  patientRetry: { attempts: 5, firstDelayMs: 250, maxDelayMs: 10_000, lastsMs: 5 * 60_000 },
 };
 
 export const defaultUploadMemoryBytes = 128 * 1024 * 1024;

@@ -108,6 +108,16 @@ describe('server-side encryption of Azure', () => {
     });
   }
 
+  it("says conflict when another's blob under a key of its own appears while a create-only body is on its way", async () => {
+    await using writer = await double.open('a', customerKey);
+    await using store = await double.open('a');
+    async function* late(): AsyncGenerator<Uint8Array> {
+      await writer.put('x', streamOf('sealed'));
+      yield Buffer.from('mine');
+    }
+    await assert.rejects(store.put('x', late(), { createOnly: true }), { kind: 'conflict' });
+  });
+
   it('says key when an object is read with a key that it was not stored with', async () => {
     await using writer = await double.open('a');
     await writer.put('x', streamOf('open'));

@@ -184,6 +184,17 @@ describe('Azure that fails', () => {
     }
   }
 
+  it('does not call it a conflict when the answer to the put is lost and nobody can look whose the blob is', async () => {
+    await using store = await double.open('a');
+    async function* armed(): AsyncGenerator<Uint8Array> {
+      double.loseAnswer(/^PUT \S+\/m$/);
+      for (let attempt = 0; attempt < 3; attempt++) double.fail(/^HEAD/, new AzureFailure(503, 'ServerBusy'));
+      yield Buffer.from('x');
+    }
+    await assert.rejects(store.put('m', armed(), { createOnly: true }), { kind: 'storage', message: /overloaded/ });
+    assert.equal(double.pendingFaults, 0);
+  });
+
   it('lets one of two large create-only bodies win, whose blocks do not mix', async () => {
     await using store = await double.open('a');
     const bodies = [1, 2, 3].map((seed) => randomLookingBytes(17 * 1024 * 1024, seed));

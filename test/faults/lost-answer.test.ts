@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { BackupError } from '../../src/core/backup-error.ts';
-import type { ByteStream } from '../../src/core/byte-stream.ts';
+import { streamOf, type ByteStream } from '../../src/core/byte-stream.ts';
 import type { PutOptions, StoredObject } from '../../src/storage/object-store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { SweepStage } from '../support/sweep-stage.ts';
@@ -23,6 +23,21 @@ class LosesAnswers extends MemoryStore {
   }
 }
 
+/** Has something of somebody else where the key matches. */
+class Occupied extends MemoryStore {
+  readonly #taken: RegExp;
+
+  constructor(taken: RegExp) {
+    super();
+    this.#taken = taken;
+  }
+
+  override async put(key: string, body: ByteStream, options: PutOptions = {}): Promise<StoredObject> {
+    if (this.#taken.test(key)) await super.put(key, streamOf('theirs'));
+    return await super.put(key, body, options);
+  }
+}
+
 describe('a create whose store has kept an object, and cannot say so', () => {
   let stage: SweepStage;
   before(async () => (stage = await SweepStage.open()));
@@ -40,13 +55,24 @@ describe('a create whose store has kept an object, and cannot say so', () => {
   }
 
   it('leaves what is there of somebody else', async () => {
-    const store = new MemoryStore();
-    const conflict = new BackupError('conflict', 'it is there already');
-    store.put = async (key, body, options) => {
-      await MemoryStore.prototype.put.call(store, key, body, options);
-      throw conflict;
-    };
-    await assert.rejects(stage.create(store, 'premade'), conflict);
+    const store = new Occupied(/archive/);
+    await assert.rejects(stage.create(store, 'premade'), { kind: 'conflict' });
     assert.equal((await listAll(store.list(''))).length, 1);
   });
+
+  for (const [what, key] of [
+    ['archive', /archive/],
+    ['manifest', /manifest/],
+  ] as const) {
+    it(`leaves nothing in another store when somebody else's ${what} is in one`, async () => {
+      for (const occupiedFirst of [true, false]) {
+        const occupied = new Occupied(key);
+        const other = new MemoryStore();
+        const stores = occupiedFirst ? [occupied, other] : [other, occupied];
+        await assert.rejects(stage.create(stores, 'premade'), { kind: 'conflict' });
+        assert.deepEqual(await listAll(other.list('')), []);
+        assert.ok((await listAll(occupied.list(''))).some((object) => key.test(object.key)));
+      }
+    });
+  }
 });

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createServer, type Server } from 'node:tls';
 import { streamOf } from '../../src/core/byte-stream.ts';
+import { BitFlipper } from '../support/bit-flipper.ts';
 import { makeBucket, openTestStore, s3Endpoint } from '../support/s3-server.ts';
 import { randomLookingBytes, readAll } from '../support/test-bytes.ts';
 
@@ -64,6 +65,25 @@ describe('S3 over TLS with a certificate of its own', () => {
     await store.put('a', streamOf(bytes));
     assert.ok((await readAll(store.get('a'))).equals(bytes));
   });
+
+  // In the random numbers with which the connection begins, and deep in what goes over it.
+  for (const [direction, atByte] of [
+    ['up', 20],
+    ['down', 20],
+    ['up', 1024 * 1024],
+    ['down', 1024 * 1024],
+  ] as const) {
+    it(`stores and reads although a bit flips on the way ${direction}, ${atByte} bytes after the begin`, async () => {
+      await using flipper = await BitFlipper.start(Number(new URL(endpoint).port));
+      const settings = { endpoint: `https://127.0.0.1:${flipper.port}`, caFile: join(folder, 'cert.pem') };
+      await using store = await openTestStore({ s3: settings });
+      const bytes = randomLookingBytes(20 * 1024 * 1024);
+      flipper.flip(direction, atByte);
+      await store.put('a', streamOf(bytes));
+      assert.ok((await readAll(store.get('a'))).equals(bytes));
+      assert.equal(flipper.pendingFlips, 0);
+    });
+  }
 
   it('takes the file of AWS_CA_BUNDLE, unless another is given', async () => {
     const bundle = { env: { AWS_CA_BUNDLE: join(folder, 'cert.pem') } };

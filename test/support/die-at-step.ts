@@ -49,6 +49,6 @@ Reflect.set(handles, 'write', writeInHalves);
 Reflect.set(handles, 'writeFile', async function writeWhole(this: unknown, content: Uint8Array) {
   await writeInHalves.call(this, content, 0, content.byteLength, null);
 });
-for (const name of ['write', 'sync', 'chown']) wrap(handles, name);
-for (const name of ['rename', 'rm', 'open', 'link', 'unlink', 'mkdir']) wrap(fs.promises, name);
+for (const name of ['write', 'sync', 'datasync', 'chown']) wrap(handles, name);
+for (const name of ['rename', 'rm', 'open', 'link', 'unlink', 'mkdir', 'rmdir']) wrap(fs.promises, name);
 syncBuiltinESMExports();

@@ -58,11 +58,11 @@ export class SweepStage implements AsyncDisposable {
     await this.#cluster[Symbol.asyncDispose]();
   }
 
-  async create(store: ObjectStore, tool: DumpTool): Promise<void> {
+  async create(stores: ObjectStore | readonly ObjectStore[], tool: DumpTool): Promise<void> {
     const source = tool === 'pg_dump' ? large : small;
     const request = {
       connection: resolveConnection(source, this.#cluster.env(source)),
-      stores: [store],
+      stores: [stores].flat(),
       allowPartial: false,
       dump: { format: 'custom', filters: {} },
       compression: parseCompression(tool === 'pg_dump' ? 'zstd' : 'none'),

@@ -8,7 +8,7 @@ import type { StoreTimings } from '../../src/storage/store-settings.ts';
 import { Refusal } from '../support/gcs-double-objects.ts';
 import { GcsDouble } from '../support/gcs-double.ts';
 import { ownGoogleEnvironment } from '../support/google-environment.ts';
-import { FaultProxy } from '../support/fault-proxy.ts';
+import { FaultProxy, refusal } from '../support/fault-proxy.ts';
 import { inReusedChunks, listAll, randomLookingBytes, readAll, sha256, stallingAfter } from '../support/test-bytes.ts';
 
 const mebibyte = 1024 * 1024;
@@ -220,6 +220,18 @@ describe('Google Cloud Storage over a bad connection', () => {
     await assert.rejects(store.put('m', late(), { createOnly: true }), { kind: 'conflict' });
     assert.equal(proxy.pendingFaults, 0);
     await rival[Symbol.asyncDispose]();
+  });
+
+  it('does not call it a conflict when the answer to the put is lost and nobody can look whose the object is', async () => {
+    const look = /^GET \S+\/o\//;
+    async function* armed(): AsyncGenerator<Uint8Array> {
+      proxy.inject(whole, { kind: 'reset', direction: 'down', afterBytes: 0 });
+      proxy.inject(look, refusal('503 Service Unavailable'), 1_000);
+      yield Buffer.from('manifest');
+    }
+    await assert.rejects(store.put('m', armed(), { createOnly: true }), { kind: 'storage', message: /cannot look at/ });
+    proxy.reset();
+    assert.ok(await store.head('m'));
   });
 
   it('sees the object of another that appears while a large create-only body is on its way', async () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { retryDelayMs, withRetries } from '../../src/core/retry.ts';
+import { defaultTimings } from '../../src/storage/store-settings.ts';
 
 const policy = { attempts: 4, firstDelayMs: 1, maxDelayMs: 3 };
 const isTransient = (error: unknown): boolean => error instanceof Error && error.message.startsWith('transient');
@@ -22,6 +24,40 @@ describe('withRetries', () => {
       throw new Error(`transient ${(calls += 1)}`);
     };
     await assert.rejects(withRetries(operation, { policy, isTransient }), /transient 4/);
+  });
+
+  it('goes on for as long as the policy lasts, however soon every attempt fails', async () => {
+    let calls = 0;
+    const operation = async (): Promise<never> => {
+      calls += 1;
+      throw new Error('transient');
+    };
+    const before = performance.now();
+    const lasting = { ...policy, attempts: 2, lastsMs: 200 };
+    await assert.rejects(withRetries(operation, { policy: lasting, isTransient }), /transient/);
+    assert.ok(performance.now() - before >= 200);
+    assert.ok(calls > 2);
+  });
+
+  it('makes its attempts although each of them takes longer than the policy lasts', async () => {
+    let calls = 0;
+    const operation = async (): Promise<never> => {
+      calls += 1;
+      await sleep(5);
+      throw new Error('transient');
+    };
+    const short = { ...policy, attempts: 4, lastsMs: 1 };
+    await assert.rejects(withRetries(operation, { policy: short, isTransient }), /transient/);
+    assert.equal(calls, 4);
+  });
+
+  it('bears a server that is away for minutes, where hours of work would be lost', () => {
+    const { patientRetry, retry, idleTimeoutMs } = defaultTimings;
+    const minuteMs = 60_000;
+    assert.ok((patientRetry.lastsMs ?? 0) >= 3 * minuteMs);
+    // A server that takes connections and says nothing must not be waited for much longer.
+    assert.ok(patientRetry.attempts * idleTimeoutMs <= 5 * minuteMs);
+    assert.equal(retry.lastsMs, undefined, 'a person may be waiting');
   });
 
   it('does not repeat what cannot help', async () => {
@@ -51,11 +87,11 @@ describe('withRetries', () => {
 describe('retryDelayMs', () => {
   const patient = { attempts: 10, firstDelayMs: 100, maxDelayMs: 1_000 };
 
-  it('grows up to the longest delay, with jitter', () => {
+  it('grows up to the longest delay, of which at least half is waited, with jitter', () => {
     for (const [attempt, ceiling] of [100, 200, 400, 800, 1_000, 1_000].entries()) {
       for (let sample = 0; sample < 50; sample++) {
         const delay = retryDelayMs(patient, attempt + 1);
-        assert.ok(delay >= 0 && delay <= ceiling);
+        assert.ok(delay >= ceiling / 2 && delay <= ceiling);
       }
     }
   });

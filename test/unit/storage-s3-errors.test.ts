@@ -61,6 +61,23 @@ describe('errors of S3 servers', () => {
       message: /overloaded/,
       calls: 3,
     },
+    'OperationAborted, again and again': {
+      answer: { status: 409, body: errorBody('OperationAborted') },
+      kind: 'storage',
+      message: /another request for the same place/,
+      calls: 3,
+    },
+    'ConditionalRequestConflict, again and again': {
+      answer: { status: 409, body: errorBody('ConditionalRequestConflict') },
+      kind: 'storage',
+      message: /another request for the same place/,
+      calls: 3,
+    },
+    'a 409 that nobody knows': {
+      answer: { status: 409, body: errorBody('InvalidBucketState', 'The bucket is busy.') },
+      kind: 'storage',
+      message: /The bucket is busy\. \(InvalidBucketState, HTTP 409\)/,
+    },
     'an internal error without a message': {
       answer: { status: 500, body: errorBody('InternalError') },
       kind: 'storage',
@@ -255,34 +272,6 @@ describe('errors of S3 servers', () => {
       async (open) => {
         await using store = await open();
         await assert.rejects(store.put('m', streamOf('x')), { kind: 'storage', message: /does not have it/ });
-      },
-    );
-  });
-
-  it('sees the object of another although the server does not heed the condition', async () => {
-    const theirs = { 'content-length': '8', 'x-amz-meta-librelog-put-id': 'theirs' };
-    let hasPut = false;
-    await withAnswers(
-      ({ method, path }) => {
-        hasPut ||= method === 'PUT';
-        if (method === 'PUT' || !path.includes('pre%20fix')) return { status: 200 };
-        return hasPut ? { status: 200, headers: theirs } : { status: 404 };
-      },
-      async (open) => {
-        await using store = await open();
-        await assert.rejects(store.put('m', streamOf('manifest'), { createOnly: true }), { kind: 'conflict' });
-        assert.ok(hasPut);
-      },
-    );
-  });
-
-  it('names the object that could not be deleted among several', async () => {
-    const body = `<DeleteResult><Error><Key>pre fix/b</Key><Code>AccessDenied</Code><Message>locked</Message></Error></DeleteResult>`;
-    await withAnswers(
-      () => ({ status: 200, body }),
-      async (open) => {
-        await using store = await open();
-        await assert.rejects(store.delete(['a', 'b']), { message: /cannot delete "b" in/ });
       },
     );
   });
