@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { BlobGetPropertiesResponse, BlockBlobUploadOptions } from '@azure/storage-blob';
-import { BackupError, describeError } from '../core/backup-error.ts';
+import { BackupError } from '../core/backup-error.ts';
 import { isManifestKey } from '../core/manifest-name.ts';
 import type { LockRequest, ObjectLock } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
 import type { AzureCalls } from './azure-calls.ts';
+import { discardBlob } from './azure-discard.ts';
 import { hiddenIfDenied } from './store-calls.ts';
 import { azureErrorCode, azureErrorStatus } from './azure-errors.ts';
 import {
@@ -57,6 +58,8 @@ export class AzurePut implements PartTarget<StoredObject> {
   readonly #demands: AzureDemands;
   readonly #isCreateOnly: boolean;
   readonly #putId = randomBytes(16);
+  /** What names the blob that this put has made. */
+  #made: VersionAnswer = {};
 
   constructor({ calls, demands, key, isCreateOnly }: AzurePutOptions) {
     this.calls = calls;
@@ -138,7 +141,10 @@ export class AzurePut implements PartTarget<StoredObject> {
       await this.#assertOwn(error);
       return null;
     });
-    if (answer !== null) await this.#assertEncrypted(answer);
+    if (answer !== null) {
+      this.#made = answer;
+      await this.#assertEncrypted(answer);
+    }
     const found = await this.#look();
     if (found === null) {
       throw new BackupError('storage', `cannot ${this.action}: the server took it but does not have it`);
@@ -152,6 +158,7 @@ export class AzurePut implements PartTarget<StoredObject> {
       if (this.#isCreateOnly) throw this.#alreadyThere();
       return this.#describeUnseen(answer ?? {}, sizeBytes);
     }
+    if (answer === null) this.#made = found;
     await this.#assertAsAsked(found, sizeBytes, lock);
     return describeProperties(this.key, found);
   }
@@ -182,7 +189,7 @@ export class AzurePut implements PartTarget<StoredObject> {
     throw error;
   }
 
-  async #assertEncrypted(answer: EncryptionAnswer & VersionAnswer): Promise<void> {
+  async #assertEncrypted(answer: EncryptionAnswer): Promise<void> {
     const applied = toServerEncryption(answer);
     const { encryption, requireEncryption } = this.#demands;
     const difference = encryptionDifference(encryption, applied);
@@ -192,22 +199,12 @@ export class AzurePut implements PartTarget<StoredObject> {
     }
   }
 
-  /** Removes the blob again, unless it is another's by now, and fails with `policy`. */
+  /** Removes what this put has made, and fails with `policy`. */
   async #refuse(difference: string): Promise<never> {
-    const name = this.calls.describe(this.key);
-    const failure = await this.#discard().catch(describeError);
-    const left = failure === undefined ? '' : `; it could not be removed again: ${failure}`;
-    throw new BackupError('policy', `${name} was not stored as asked: ${difference}${left}`, {
+    const stays = await discardBlob(this.calls, this.key, this.#made);
+    throw new BackupError('policy', `${this.calls.describe(this.key)} was not stored as asked: ${difference}${stays}`, {
       hint: 'Check the settings of the storage account and the container.',
     });
-  }
-
-  async #discard(): Promise<void> {
-    const found = await this.calls.head(this.key).catch(() => 'hidden' as const);
-    if (found === null || (found !== 'hidden' && !this.#isOwn(found))) return;
-    const conditions = found === 'hidden' || found.etag === undefined ? {} : { ifMatch: found.etag };
-    const request = async () => await this.calls.blob(this.key).deleteIfExists({ conditions });
-    await this.calls.run(`delete ${this.calls.describe(this.key)}`, request);
   }
 
   /** What is there now; `hidden` from credentials that may only write. */

@@ -183,6 +183,8 @@ export class AzureDoubleContainer {
   }
 
   #deleteBlob(name: string, request: AzureRequest): AzureAnswer {
+    const versionId = request.url.searchParams.get('versionid');
+    if (versionId !== null) return this.#deleteVersion(name, versionId);
     const blob = this.blobs.get(name);
     if (blob === undefined) throw new AzureFailure(404, 'BlobNotFound');
     const wanted = headerOf(request, 'if-match');
@@ -190,6 +192,17 @@ export class AzureDoubleContainer {
     // With versions, the current one becomes an earlier one, which keeps its lock.
     if (!this.#behaviour.keepsVersions) checkUnlocked(blob);
     this.blobs.delete(name);
+    return { status: 202 };
+  }
+
+  /** The current version goes with the blob alone: deleting that makes an earlier version of it. */
+  #deleteVersion(name: string, versionId: string): AzureAnswer {
+    const id = `${name}?${versionId}`;
+    const version = this.versions.get(id);
+    if (version === undefined) throw new AzureFailure(404, 'BlobNotFound');
+    if (version === this.blobs.get(name)) throw new AzureFailure(403, 'OperationNotAllowedOnRootBlob');
+    checkUnlocked(version);
+    this.versions.delete(id);
     return { status: 202 };
   }
 
