@@ -9,7 +9,7 @@ import { BackupError, describeError, toBackupError } from '../core/backup-error.
 import type { ObjectLock } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
 import type { S3Calls } from './s3-calls.ts';
-import { encryptionDifference, encryptionOf, type EncryptionAnswer } from './s3-encryption.ts';
+import { contextDifference, encryptionDifference, encryptionOf, type EncryptionAnswer } from './s3-encryption.ts';
 import { lockDifference, lockInput, lockOf } from './s3-lock.ts';
 
 /** An object that a `put` has just made. */
@@ -68,7 +68,9 @@ class Proof {
 
   #assertEncryption(applied: ServerEncryption | undefined): void {
     const { s3, requireEncryption = false } = this.#calls.target.settings;
-    const difference = encryptionDifference(s3?.encryption, applied);
+    const difference =
+      encryptionDifference(s3?.encryption, applied) ??
+      contextDifference(s3?.encryption, this.#made.answer.SSEKMSEncryptionContext);
     if (difference !== null) {
       throw this.#violation(difference, 'Ask for an encryption that this server applies.');
     }
