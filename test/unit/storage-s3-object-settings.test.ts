@@ -48,7 +48,9 @@ async function withServer(
 }
 
 function repeated(begun: SeenRequest | undefined): Record<string, string> {
-  const names = Object.keys(begun?.headers ?? {}).filter((name) => /^x-amz-(meta|server|object-lock)/.test(name));
+  const names = Object.keys(begun?.headers ?? {}).filter((name) =>
+    /^x-amz-(meta|server|object-lock|storage-class)/.test(name),
+  );
   return Object.fromEntries(names.map((name) => [name, String(begun?.headers[name])]));
 }
 
