@@ -13,12 +13,14 @@ import {
   encryptionDifference,
   lockDifference,
   plannedLock,
+  tierDifference,
   toObjectLock,
   toServerEncryption,
   versionOf,
   type EncryptionAnswer,
   type VersionAnswer,
 } from './azure-object.ts';
+import { tagsDifference } from './azure-tags.ts';
 import { createMd5 } from './md5.ts';
 import type { Part, PartTarget, PartUpload } from './multipart.ts';
 import type { StoredObject } from './object-store.ts';
@@ -74,6 +76,11 @@ export class AzurePut implements PartTarget<StoredObject> {
     return encryption?.method === 'azure-scope' ? { encryptionScope: encryption.scope } : {};
   }
 
+  /** A manifest must be readable at once, whatever its objects are. */
+  get #tier(): string | undefined {
+    return isManifestKey(this.key) ? undefined : this.#demands.tier;
+  }
+
   /** Block ids of two puts never meet, and all have the same length, which the service demands for one blob. */
   blockId(partNumber: number): string {
     const number = Buffer.alloc(4);
@@ -100,13 +107,13 @@ export class AzurePut implements PartTarget<StoredObject> {
 
   /** What goes with the request that makes the blob. */
   commitOptions(lock: ObjectLock | undefined): BlockBlobUploadOptions {
-    const { tags, tier } = this.#demands;
+    const { tags } = this.#demands;
     return {
       metadata: { [putIdMetadata]: this.#putId.toString('hex') },
       ...this.scope,
       ...(this.#isCreateOnly && { conditions: { ifNoneMatch: '*' } }),
       ...(tags !== undefined && { tags: { ...tags } }),
-      ...(tier !== undefined && !isManifestKey(this.key) && { tier }),
+      ...(this.#tier !== undefined && { tier: this.#tier }),
       ...(lock?.legalHold && { legalHold: true }),
       ...(lock?.retention && {
         immutabilityPolicy: {
@@ -173,7 +180,10 @@ export class AzurePut implements PartTarget<StoredObject> {
       throw new BackupError('integrity', `${name} has ${found.contentLength} of ${sizeBytes} bytes`);
     }
     await this.#assertEncrypted(found);
-    const difference = lockDifference(lock, toObjectLock(found));
+    const difference =
+      tierDifference(this.#tier, found.accessTier) ??
+      lockDifference(lock, toObjectLock(found)) ??
+      (await tagsDifference(this.calls, this.key, { asked: this.#demands.tags, found }));
     if (difference !== null) await this.#refuse(difference);
   }
 

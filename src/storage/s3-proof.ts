@@ -15,6 +15,7 @@ import { contextDifference, encryptionDifference, encryptionOf, type EncryptionA
 import { s3ErrorStatus } from './s3-errors.ts';
 import { lockDifference, lockInput, lockOf } from './s3-lock.ts';
 import { storageClassFor } from './s3-object-input.ts';
+import { refusedQuestionStatuses } from './store-calls.ts';
 
 /** An object that a `put` has just made. */
 export interface MadeObject {
@@ -198,9 +199,8 @@ async function removeAgain(calls: S3Calls, made: MadeObject): Promise<string> {
   }
 }
 
-/** What a server answers that does not let itself be asked. */
 function nothingIfRefused(error: unknown): undefined {
-  if (![400, 403, 404, 405, 501].includes(s3ErrorStatus(error) ?? 0)) throw error;
+  if (!refusedQuestionStatuses.has(s3ErrorStatus(error))) throw error;
 }
 
 function addressOf(

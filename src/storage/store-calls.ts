@@ -83,3 +83,6 @@ export function hiddenIfDenied(error: unknown): 'hidden' {
   if (error instanceof BackupError && error.kind === 'access') return 'hidden';
   throw error;
 }
+
+/** HTTP statuses of a server that does not let itself be asked: it may not tell, or does not know the question. */
+export const refusedQuestionStatuses: ReadonlySet<number | undefined> = new Set([400, 403, 404, 405, 501]);

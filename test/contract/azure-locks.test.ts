@@ -127,6 +127,42 @@ describe('immutability, versions, tiers and tags of Azure', () => {
     for (const commit of commits) assert.equal(headerOf(commit, 'x-ms-tags'), 'kind=backup&host=db%201');
   });
 
+  for (const [size, bytes] of Object.entries({ small: Buffer.from('x'), large })) {
+    it(`removes a ${size} object again when the server ignores its tier, and fails with policy`, async () => {
+      double.behaviour.ignores.add('tier');
+      await using store = await double.open('a', { azure: { tier: 'Cool' } });
+      const message = /not stored as asked: the tier Cool was asked for, and the server says Hot$/;
+      await assert.rejects(store.put('x', streamOf(bytes)), { kind: 'policy', message });
+      assert.equal(double.blobs.blobs.size, 0);
+      await store.put('manifest.json', streamOf('{}'));
+    });
+
+    it(`removes a ${size} object again when the server ignores its tags, and fails with policy`, async () => {
+      double.behaviour.ignores.add('tags');
+      await using store = await double.open('a', { tags: { kind: 'backup', host: 'db 1' } });
+      const message = /not stored as asked: 2 tags were asked for, and the server has 0 of them$/;
+      await assert.rejects(store.put('x', streamOf(bytes)), { kind: 'policy', message });
+      assert.equal(double.blobs.blobs.size, 0);
+    });
+  }
+
+  it('takes tags on trust that the server neither counts nor lets be read', async () => {
+    double.behaviour.ignores.add('tags');
+    await using store = await double.open('a', { tags: { kind: 'backup' } });
+    double.fail(/^GET \S+comp=tags/, new AzureFailure(403, 'AuthorizationPermissionMismatch'));
+    await store.put('x', streamOf('x'));
+    assert.equal(double.pendingFaults, 0);
+  });
+
+  it('asks for no tags that the server counts', async () => {
+    await using store = await double.open('a', { tags: { kind: 'backup', empty: '' } });
+    await store.put('x', streamOf('x'));
+    assert.deepEqual(
+      double.requests.filter(({ method }) => method === 'GET'),
+      [],
+    );
+  });
+
   it('says that an object in the archive tier must be rehydrated', async () => {
     await using store = await double.open('a', { azure: { tier: 'Archive' } });
     await store.put('x', streamOf('x'));
