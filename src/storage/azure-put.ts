@@ -231,7 +231,8 @@ export class AzurePut implements PartTarget<StoredObject> {
   }
 
   #lockRefused(cause: unknown): BackupError {
-    return new BackupError('config', `cannot ${this.action}: the server refuses it with a lock`, {
+    const answer = [azureErrorCode(cause), `HTTP ${azureErrorStatus(cause)}`].filter(Boolean).join(', ');
+    return new BackupError('config', `cannot ${this.action}: the server refuses it with a lock (${answer})`, {
       hint: 'Enable versioning and version-level immutability for the container, or ask for no lock.',
       cause,
     });
@@ -293,11 +294,18 @@ class AzurePartUpload implements PartUpload<StoredObject> {
 }
 
 /**
+ * Beginnings of the codes that say something else than that there can be no lock: "Common REST API error codes" and "Blob
+ * service error codes" of the REST reference, those with status 400 and 409.
+ */
+const ownReasons =
+  /^(Block|Condition|Empty|Invalid|Lease|Md5|Metadata|Missing|Multiple|OutOfRange|PendingCopy|Request|Resource|Snapshot|System)/;
+
+/**
  * Whether the service refused a request for a reason of which nothing more is known. The code with which it refuses a
  * lock in a container without version-level immutability is not documented.
  */
 function isUnexplained(error: unknown): boolean {
-  const isRefusal = [400, 409].includes(azureErrorStatus(error) ?? 0) && azureErrorCode(error) !== 'InvalidBlockList';
+  const isRefusal = [400, 409].includes(azureErrorStatus(error) ?? 0) && !ownReasons.test(azureErrorCode(error));
   return isRefusal && error instanceof BackupError && error.kind === 'storage';
 }
 

@@ -99,10 +99,31 @@ describe('immutability, versions, tiers and tags of Azure', () => {
 
   it('says config when the container takes no locks', async () => {
     await using store = await double.open('a', { lock: retention('governance') });
-    const expected = { kind: 'config', message: /refuses it with a lock/, hint: /Enable versioning/ };
+    const message = /refuses it with a lock \(BlobOperationNotSupported, HTTP 409\)$/;
+    const expected = { kind: 'config', message, hint: /Enable versioning/ };
     await assert.rejects(store.put('x', streamOf('x')), expected);
     await assert.rejects(store.put('x', streamOf(large)), expected);
   });
+
+  for (const [status, code, message] of [
+    [400, 'Md5Mismatch', /Md5Mismatch, HTTP 400/],
+    [400, 'InvalidHeaderValue', /InvalidHeaderValue, HTTP 400/],
+    [400, 'MetadataTooLarge', /MetadataTooLarge, HTTP 400/],
+    [409, 'SnapshotsPresent', /it has snapshots/],
+    [409, 'LeaseIdMismatchWithBlobOperation', /LeaseIdMismatchWithBlobOperation, HTTP 409/],
+  ] as const) {
+    it(`does not take ${code} for a refusal of the lock`, async () => {
+      double.behaviour.takesLocks = true;
+      await using store = await double.open('a', { lock: retention('governance') });
+      // As often as the longest of all retries.
+      for (let attempt = 0; attempt < 4; attempt++) double.fail(/^PUT \S+\/x$/, new AzureFailure(status, code));
+      await assert.rejects(store.put('x', streamOf('x')), { kind: 'storage', message });
+      for (let attempt = 0; attempt < 4; attempt++)
+        double.fail(/^PUT \S+comp=blocklist/, new AzureFailure(status, code));
+      await assert.rejects(store.put('x', streamOf(large)), { kind: 'storage', message });
+      assert.equal(double.blobs.blobs.size, 0);
+    });
+  }
 
   it('reads the version that it is pinned to although the object was replaced', async () => {
     double.behaviour.keepsVersions = true;
