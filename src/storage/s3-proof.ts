@@ -183,7 +183,9 @@ class Proof {
 /** Removes what was made, or at least hides it behind a marker; what stays all the same is the end of a sentence. */
 async function removeAgain(calls: S3Calls, made: MadeObject): Promise<string> {
   // Without versions, another's object may have taken its place.
-  if (made.head === undefined && made.versionId === undefined) return '';
+  if (made.head === undefined && made.versionId === undefined) {
+    return '; and it stays there unless another has replaced it';
+  }
   const { client } = calls.target;
   const { VersionId, ...newest } = addressOf(calls, made);
   const remove = async (versionId?: string): Promise<void> => {

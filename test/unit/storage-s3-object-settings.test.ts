@@ -284,8 +284,12 @@ describe('an S3 server that does not do what it is asked', () => {
     await withServer(hiding(applied), settings, async (store) => {
       assert.deepEqual((await store.put('a', streamOf('x'))).serverEncryption, { method: 'sse-s3' });
     });
-    await withServer(hiding({ etag: '"e"' }), settings, async (store) => {
-      await assert.rejects(store.put('a', streamOf('x')), { kind: 'policy' });
+    await withServer(hiding({ etag: '"e"' }), settings, async (store, requests) => {
+      await assert.rejects(store.put('a', streamOf('x')), {
+        kind: 'policy',
+        message: /does not say that it encrypts the object; and it stays there unless another has replaced it$/,
+      });
+      assert.equal(requests.filter(({ method }) => method === 'DELETE').length, 0);
     });
   });
 
