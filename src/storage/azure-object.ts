@@ -99,6 +99,12 @@ function nameEncryption(encryption: ServerEncryption): string {
   return "encryption with the account's key";
 }
 
+/** How the tier that the server names, if it names one, differs from the one asked for, in words. */
+export function tierDifference(asked: string | undefined, applied: string | undefined): string | null {
+  if (asked === undefined || applied === undefined || asked === applied) return null;
+  return `the tier ${asked} was asked for, and the server says ${applied}`;
+}
+
 /** How the lock applied is less than the one asked for, in words; `null` when it is not. */
 export function lockDifference(asked: ObjectLock | undefined, applied: ObjectLock | undefined): string | null {
   if (asked === undefined) return null;

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { BlobGetPropertiesResponse, BlockBlobUploadOptions } from '@azure/storage-blob';
-import { BackupError, describeError } from '../core/backup-error.ts';
+import { BackupError } from '../core/backup-error.ts';
 import { isManifestKey } from '../core/manifest-name.ts';
 import type { LockRequest, ObjectLock } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
 import type { AzureCalls } from './azure-calls.ts';
+import { discardBlob } from './azure-discard.ts';
 import { hiddenIfDenied, isUnderOtherKey } from './store-calls.ts';
 import { azureErrorCode, azureErrorStatus } from './azure-errors.ts';
 import {
@@ -12,12 +13,14 @@ import {
   encryptionDifference,
   lockDifference,
   plannedLock,
+  tierDifference,
   toObjectLock,
   toServerEncryption,
   versionOf,
   type EncryptionAnswer,
   type VersionAnswer,
 } from './azure-object.ts';
+import { tagsDifference } from './azure-tags.ts';
 import { createMd5 } from './md5.ts';
 import type { Part, PartTarget, PartUpload } from './multipart.ts';
 import type { StoredObject } from './object-store.ts';
@@ -57,6 +60,8 @@ export class AzurePut implements PartTarget<StoredObject> {
   readonly #demands: AzureDemands;
   readonly #isCreateOnly: boolean;
   readonly #putId = randomBytes(16);
+  /** What names the blob that this put has made. */
+  #made: VersionAnswer = {};
 
   constructor({ calls, demands, key, isCreateOnly }: AzurePutOptions) {
     this.calls = calls;
@@ -69,6 +74,11 @@ export class AzurePut implements PartTarget<StoredObject> {
   get scope(): { encryptionScope?: string } {
     const { encryption } = this.#demands;
     return encryption?.method === 'azure-scope' ? { encryptionScope: encryption.scope } : {};
+  }
+
+  /** A manifest must be readable at once, whatever its objects are. */
+  get #tier(): string | undefined {
+    return isManifestKey(this.key) ? undefined : this.#demands.tier;
   }
 
   /** Block ids of two puts never meet, and all have the same length, which the service demands for one blob. */
@@ -97,13 +107,13 @@ export class AzurePut implements PartTarget<StoredObject> {
 
   /** What goes with the request that makes the blob. */
   commitOptions(lock: ObjectLock | undefined): BlockBlobUploadOptions {
-    const { tags, tier } = this.#demands;
+    const { tags } = this.#demands;
     return {
       metadata: { [putIdMetadata]: this.#putId.toString('hex') },
       ...this.scope,
       ...(this.#isCreateOnly && { conditions: { ifNoneMatch: '*' } }),
       ...(tags !== undefined && { tags: { ...tags } }),
-      ...(tier !== undefined && !isManifestKey(this.key) && { tier }),
+      ...(this.#tier !== undefined && { tier: this.#tier }),
       ...(lock?.legalHold && { legalHold: true }),
       ...(lock?.retention && {
         immutabilityPolicy: {
@@ -137,7 +147,10 @@ export class AzurePut implements PartTarget<StoredObject> {
       await this.#assertOwn(error);
       return null;
     });
-    if (answer !== null) await this.#assertEncrypted(answer);
+    if (answer !== null) {
+      this.#made = answer;
+      await this.#assertEncrypted(answer);
+    }
     const found = await this.#look();
     if (found === null) {
       throw new BackupError('storage', `cannot ${this.action}: the server took it but does not have it`);
@@ -151,6 +164,7 @@ export class AzurePut implements PartTarget<StoredObject> {
       if (this.#isCreateOnly) throw this.#alreadyThere();
       return this.#describeUnseen(answer ?? {}, sizeBytes);
     }
+    if (answer === null) this.#made = found;
     await this.#assertAsAsked(found, sizeBytes, lock);
     return describeProperties(this.key, found);
   }
@@ -165,7 +179,10 @@ export class AzurePut implements PartTarget<StoredObject> {
       throw new BackupError('integrity', `${name} has ${found.contentLength} of ${sizeBytes} bytes`);
     }
     await this.#assertEncrypted(found);
-    const difference = lockDifference(lock, toObjectLock(found));
+    const difference =
+      tierDifference(this.#tier, found.accessTier) ??
+      lockDifference(lock, toObjectLock(found)) ??
+      (await tagsDifference(this.calls, this.key, { asked: this.#demands.tags, found }));
     if (difference !== null) await this.#refuse(difference);
   }
 
@@ -183,7 +200,7 @@ export class AzurePut implements PartTarget<StoredObject> {
     throw failure;
   }
 
-  async #assertEncrypted(answer: EncryptionAnswer & VersionAnswer): Promise<void> {
+  async #assertEncrypted(answer: EncryptionAnswer): Promise<void> {
     const applied = toServerEncryption(answer);
     const { encryption, requireEncryption } = this.#demands;
     const difference = encryptionDifference(encryption, applied);
@@ -193,22 +210,12 @@ export class AzurePut implements PartTarget<StoredObject> {
     }
   }
 
-  /** Removes the blob again, unless it is another's by now, and fails with `policy`. */
+  /** Removes what this put has made, and fails with `policy`. */
   async #refuse(difference: string): Promise<never> {
-    const name = this.calls.describe(this.key);
-    const failure = await this.#discard().catch(describeError);
-    const left = failure === undefined ? '' : `; it could not be removed again: ${failure}`;
-    throw new BackupError('policy', `${name} was not stored as asked: ${difference}${left}`, {
+    const stays = await discardBlob(this.calls, this.key, this.#made);
+    throw new BackupError('policy', `${this.calls.describe(this.key)} was not stored as asked: ${difference}${stays}`, {
       hint: 'Check the settings of the storage account and the container.',
     });
-  }
-
-  async #discard(): Promise<void> {
-    const found = await this.calls.head(this.key).catch(() => 'hidden' as const);
-    if (found === null || (found !== 'hidden' && !this.#isOwn(found))) return;
-    const conditions = found === 'hidden' || found.etag === undefined ? {} : { ifMatch: found.etag };
-    const request = async () => await this.calls.blob(this.key).deleteIfExists({ conditions });
-    await this.calls.run(`delete ${this.calls.describe(this.key)}`, request);
   }
 
   /** What is there now; `hidden` from credentials that may only write. */
@@ -225,7 +232,8 @@ export class AzurePut implements PartTarget<StoredObject> {
   }
 
   #lockRefused(cause: unknown): BackupError {
-    return new BackupError('config', `cannot ${this.action}: the server refuses it with a lock`, {
+    const answer = [azureErrorCode(cause), `HTTP ${azureErrorStatus(cause)}`].filter(Boolean).join(', ');
+    return new BackupError('config', `cannot ${this.action}: the server refuses it with a lock (${answer})`, {
       hint: 'Enable versioning and version-level immutability for the container, or ask for no lock.',
       cause,
     });
@@ -287,11 +295,18 @@ class AzurePartUpload implements PartUpload<StoredObject> {
 }
 
 /**
+ * Beginnings of the codes that say something else than that there can be no lock: "Common REST API error codes" and "Blob
+ * service error codes" of the REST reference, those with status 400 and 409.
+ */
+const ownReasons =
+  /^(Block|Condition|Empty|Invalid|Lease|Md5|Metadata|Missing|Multiple|OutOfRange|PendingCopy|Request|Resource|Snapshot|System)/;
+
+/**
  * Whether the service refused a request for a reason of which nothing more is known. The code with which it refuses a
  * lock in a container without version-level immutability is not documented.
  */
 function isUnexplained(error: unknown): boolean {
-  const isRefusal = [400, 409].includes(azureErrorStatus(error) ?? 0) && azureErrorCode(error) !== 'InvalidBlockList';
+  const isRefusal = [400, 409].includes(azureErrorStatus(error) ?? 0) && !ownReasons.test(azureErrorCode(error));
   return isRefusal && error instanceof BackupError && error.kind === 'storage';
 }
 

@@ -16,6 +16,7 @@ export interface GcsResource {
   readonly kmsKeyName?: string;
   readonly customerEncryption?: { readonly keySha256?: string };
   readonly metadata?: Readonly<Record<string, string>>;
+  readonly storageClass?: string;
   /** The object's own retention. */
   readonly retention?: { readonly mode?: string; readonly retainUntilTime?: string };
   /** The end of what the retention policy of the bucket keeps. */
@@ -99,16 +100,47 @@ export function toLockFields(lock: LockRequest | undefined, now: Date): LockFiel
   };
 }
 
+/** What is asked of an object, as its resource should then say. */
+export interface AskedResource {
+  readonly encryption: ServerEncryption | undefined;
+  readonly lock: LockFields;
+  readonly storageClass: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 /** What was asked for and is not there: a phrase such as `encrypted it with …`, or `null` when all of it is. */
-export function describeDifference(
-  asked: { readonly encryption: ServerEncryption | undefined; readonly lock: LockFields },
-  resource: GcsResource,
-): string | null {
-  const { encryption, lock } = asked;
+export function describeDifference(asked: AskedResource, resource: GcsResource): string | null {
+  return (
+    encryptionDifference(asked, resource) ??
+    classDifference(asked, resource) ??
+    tagsDifference(asked, resource) ??
+    lockDifference(asked, resource)
+  );
+}
+
+function encryptionDifference({ encryption }: AskedResource, resource: GcsResource): string | null {
   const applied = encryptionOf(resource);
-  if (encryption !== undefined && describeEncryption(encryption) !== describeEncryption(applied)) {
-    return `encrypted it with ${describeEncryption(applied)} instead of ${describeEncryption(encryption)}`;
-  }
+  if (encryption === undefined || describeEncryption(encryption) === describeEncryption(applied)) return null;
+  return `encrypted it with ${describeEncryption(applied)} instead of ${describeEncryption(encryption)}`;
+}
+
+/** Emulators name no class. */
+function classDifference({ storageClass: asked }: AskedResource, { storageClass }: GcsResource): string | null {
+  if (asked === undefined || storageClass === undefined || toClass(asked) === toClass(storageClass)) return null;
+  return `stored it as ${storageClass} instead of ${asked}`;
+}
+
+/** "Storage classes" of Google's documentation: two names from before mean the standard class. */
+function toClass(name: string): string {
+  return name.toUpperCase().replace(/^(MULTI_)?REGIONAL$/, 'STANDARD');
+}
+
+function tagsDifference({ tags }: AskedResource, { metadata }: GcsResource): string | null {
+  const missing = Object.entries(tags).find(([name, value]) => metadata?.[name] !== value);
+  return missing === undefined ? null : `did not keep the tag "${missing[0]}" as asked`;
+}
+
+function lockDifference({ lock }: AskedResource, resource: GcsResource): string | null {
   if (lock.temporaryHold === true && resource.temporaryHold !== true) return 'set no hold on it';
   if (lock.retention === undefined) return null;
   const { mode, retainUntilTime } = resource.retention ?? {};

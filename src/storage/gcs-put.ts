@@ -143,10 +143,12 @@ export class GcsPut implements PartTarget<StoredObject> {
         hint: 'Run the backup again.',
       });
     }
-    const difference = describeDifference({ encryption: this.#demands.encryption, lock: this.#lock }, resource);
+    const { encryption, tags } = this.#demands;
+    const asked = { encryption, tags, lock: this.#lock, storageClass: this.#storageClass };
+    const difference = describeDifference(asked, resource);
     if (difference === null) return undefined;
     return new BackupError('policy', `cannot ${this.action}: the server ${difference}`, {
-      hint: 'Check the encryption and retention of the bucket, and that the server supports them.',
+      hint: 'Check the encryption, retention and class of the bucket, and that the server supports what was asked for.',
     });
   }
 
@@ -161,15 +163,19 @@ export class GcsPut implements PartTarget<StoredObject> {
 
   /** Without a content encoding: the server would undo it while the object is read. */
   get #resource(): Readonly<Record<string, unknown>> {
-    const { storageClass, tags } = this.#demands;
-    // A manifest must be readable at once and cheaply, whatever its objects are.
+    const storageClass = this.#storageClass;
     return {
       name: this.calls.fullKey(this.key),
       contentType: 'application/octet-stream',
-      metadata: { ...tags, [putIdMetadata]: this.#putId },
-      ...(storageClass !== undefined && !isManifestKey(this.key) && { storageClass }),
+      metadata: { ...this.#demands.tags, [putIdMetadata]: this.#putId },
+      ...(storageClass !== undefined && { storageClass }),
       ...this.#lock,
     };
+  }
+
+  /** A manifest must be readable at once and cheaply, whatever its objects are. */
+  get #storageClass(): string | undefined {
+    return isManifestKey(this.key) ? undefined : this.#demands.storageClass;
   }
 
   /** What is there now; `hidden` from credentials that may only write. */

@@ -67,7 +67,9 @@ export interface UnfinishedUpload {
  * - `discardUnfinished` removes exactly these, never an object, and is idempotent: one that is gone, or has become an
  *   object meanwhile, is a success. A `put` that is still under way fails then.
  * - Server-side encryption, lock, class and tags are settings of the store and go with every `put`. What was asked for is
- *   compared with what the server then says of the object: a difference removes it again and fails with `policy`.
+ *   compared with what the server then says of the object: a difference removes it again and fails with `policy`, whose
+ *   message says what could not be removed. Encryption and lock count only when the server says them; a class, tags or an
+ *   encryption context of which it says nothing, or nothing to these credentials, are taken on trust.
  * - Retries of transient faults belong to the implementation; the caller never repeats a call.
  *
  * Errors are `BackupError`s of kind `notFound` (no such object, bucket or folder), `access` (denied, or credentials

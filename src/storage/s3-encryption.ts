@@ -23,6 +23,8 @@ export interface EncryptionAnswer {
   readonly ServerSideEncryption?: string | undefined;
   readonly SSEKMSKeyId?: string | undefined;
   readonly BucketKeyEnabled?: boolean | undefined;
+  /** Only from the requests that begin an object; looking at it does not tell. */
+  readonly SSEKMSEncryptionContext?: string | undefined;
   readonly SSECustomerAlgorithm?: string | undefined;
   readonly SSECustomerKeyMD5?: string | undefined;
 }
@@ -111,9 +113,40 @@ export function encryptionDifference(
   asked: S3EncryptionRequest | undefined,
   applied: ServerEncryption | undefined,
 ): string | null {
-  if (asked === undefined || isApplied(asked, applied)) return null;
+  if (asked === undefined) return null;
+  if (isApplied(asked, applied)) return bucketKeyDifference(asked, applied);
   const key = 'keyId' in asked && asked.keyId !== undefined ? ` with key "${asked.keyId}"` : '';
   return `it was asked for ${asked.method}${key}, but ${describeApplied(applied, asked.method)}`;
+}
+
+/** A server that says nothing of bucket keys uses none. */
+function bucketKeyDifference(asked: S3EncryptionRequest, applied: ServerEncryption | undefined): string | null {
+  if (asked.method !== 'sse-kms' || applied?.method !== 'sse-kms' || asked.bucketKey === undefined) return null;
+  if (asked.bucketKey === (applied.bucketKey ?? false)) return null;
+  return asked.bucketKey
+    ? 'it was asked for a bucket key, but does not say that it uses one'
+    : 'it was asked for no bucket key, but used one';
+}
+
+/**
+ * Why the encryption context that the server names, if it names one, is not that asked for: a phrase, or `null`. Amazon
+ * adds the object's ARN.
+ */
+export function contextDifference(asked: S3EncryptionRequest | undefined, answered: string | undefined): string | null {
+  const wanted = asked !== undefined && 'context' in asked ? asked.context : undefined;
+  const named = parseContext(answered);
+  if (wanted === undefined || named === undefined) return null;
+  const isSame = Object.entries(wanted).every(([name, value]) => named.get(name) === value);
+  return isSame ? null : 'it was asked for an encryption context, but names another encryption context';
+}
+
+function parseContext(answered: string | undefined): ReadonlyMap<string, unknown> | undefined {
+  try {
+    const named: unknown = JSON.parse(Buffer.from(answered ?? '', 'base64').toString());
+    return typeof named === 'object' && named !== null ? new Map(Object.entries(named)) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function describeApplied(applied: ServerEncryption | undefined, askedMethod: string): string {

@@ -16,12 +16,18 @@ export interface ObjectInput extends EncryptionInput, LockInput {
 
 export function objectInput(key: string, settings: StoreSettings, lock: ObjectLock | undefined): ObjectInput {
   const { s3 = {}, tags = {} } = settings;
+  const storageClass = storageClassFor(key, s3);
   return {
     ...encryptionInput(s3.encryption),
     ...lockInput(lock),
-    ...(s3.storageClass !== undefined && !isManifestKey(key) && { StorageClass: s3.storageClass as StorageClass }),
+    ...(storageClass !== undefined && { StorageClass: storageClass as StorageClass }),
     ...(Object.keys(tags).length > 0 && { Tagging: new URLSearchParams(tags).toString().replaceAll('+', '%20') }),
   };
+}
+
+/** The class to ask for, if any. A manifest must be readable at once, whatever its objects are. */
+export function storageClassFor(key: string, { storageClass }: S3Settings): string | undefined {
+  return isManifestKey(key) ? undefined : storageClass;
 }
 
 export function partLimits(settings: S3Settings): PartLimits {

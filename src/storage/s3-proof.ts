@@ -1,16 +1,21 @@
 import {
   DeleteObjectCommand,
+  GetObjectTaggingCommand,
   PutObjectLegalHoldCommand,
   PutObjectRetentionCommand,
   PutObjectTaggingCommand,
   type HeadObjectCommandOutput,
+  type Tag,
 } from '@aws-sdk/client-s3';
 import { BackupError, describeError, toBackupError } from '../core/backup-error.ts';
 import type { ObjectLock } from '../core/object-lock.ts';
 import type { ServerEncryption } from '../core/server-encryption.ts';
 import type { S3Calls } from './s3-calls.ts';
-import { encryptionDifference, encryptionOf, type EncryptionAnswer } from './s3-encryption.ts';
+import { contextDifference, encryptionDifference, encryptionOf, type EncryptionAnswer } from './s3-encryption.ts';
+import { s3ErrorStatus } from './s3-errors.ts';
 import { lockDifference, lockInput, lockOf } from './s3-lock.ts';
+import { storageClassFor } from './s3-object-input.ts';
+import { refusedQuestionStatuses } from './store-calls.ts';
 
 /** An object that a `put` has just made. */
 export interface MadeObject {
@@ -58,7 +63,8 @@ class Proof {
     const { head, answer } = this.#made;
     const serverEncryption = encryptionOf(head ?? answer);
     this.#assertEncryption(serverEncryption);
-    await this.#setTags();
+    this.#assertClass();
+    await this.#proveTags();
     const lock = await this.#proveLock();
     return {
       ...(serverEncryption !== undefined && { serverEncryption }),
@@ -68,7 +74,9 @@ class Proof {
 
   #assertEncryption(applied: ServerEncryption | undefined): void {
     const { s3, requireEncryption = false } = this.#calls.target.settings;
-    const difference = encryptionDifference(s3?.encryption, applied);
+    const difference =
+      encryptionDifference(s3?.encryption, applied) ??
+      contextDifference(s3?.encryption, this.#made.answer.SSEKMSEncryptionContext);
     if (difference !== null) {
       throw this.#violation(difference, 'Ask for an encryption that this server applies.');
     }
@@ -79,14 +87,51 @@ class Proof {
     );
   }
 
-  /** Ceph 16 ignores the tags of multipart uploads. */
-  async #setTags(): Promise<void> {
+  /** Hardly a server names the standard class in its answers. */
+  #assertClass(): void {
+    const { head, key } = this.#made;
+    const asked = storageClassFor(key, this.#calls.target.settings.s3 ?? {});
+    if (asked === undefined || head === undefined) return;
+    const used = head.StorageClass ?? 'STANDARD';
+    if (used.toUpperCase() === asked.toUpperCase()) return;
+    throw this.#violation(
+      `it was asked for the storage class ${asked}, but used ${used}`,
+      'Ask for a storage class that this server has.',
+    );
+  }
+
+  /** Sets again the tags that are missing: Ceph 16 ignores those of multipart uploads. */
+  async #proveTags(): Promise<void> {
     const { client, settings } = this.#calls.target;
-    const TagSet = Object.entries(settings.tags ?? {}).map(([Key, Value]) => ({ Key, Value }));
-    const found = this.#made.head?.TagCount;
-    if (found === undefined || found >= TagSet.length) return;
-    const input = { ...this.#address, Tagging: { TagSet } };
+    const { head, key, versionId } = this.#made;
+    const tags = Object.entries(settings.tags ?? {}).map(([Key, Value]) => ({ Key, Value }));
+    if (tags.length === 0 || head === undefined || (await this.#countTags(head)) >= tags.length) return;
+    const input = { ...this.#address, Tagging: { TagSet: tags } };
     await this.#run('tag', async () => await client.send(new PutObjectTaggingCommand(input)));
+    const now = await this.#calls.head(key, { versionId });
+    const found = now === null ? 0 : await this.#countTags(now);
+    if (found >= tags.length) return;
+    throw this.#violation(
+      `it was asked for ${tags.length} tags, but has ${found} of them`,
+      'Leave out the tags, or use a server that keeps them.',
+    );
+  }
+
+  /**
+   * How many of the tags the server says that there are: as many as were asked for where it says nothing. Amazon counts
+   * them for those only who may read them.
+   */
+  async #countTags({ TagCount }: HeadObjectCommandOutput): Promise<number> {
+    if (TagCount !== undefined) return TagCount;
+    const { client, settings } = this.#calls.target;
+    const asked = Object.entries(settings.tags ?? {});
+    const request = async (): Promise<readonly Tag[] | undefined> =>
+      (await client.send(new GetObjectTaggingCommand(this.#address))).TagSet;
+    const found = await this.#calls
+      .run(`read the tags of ${this.#calls.describe(this.#made.key)}`, request)
+      .catch(nothingIfRefused);
+    if (found === undefined) return asked.length;
+    return asked.filter(([name, value]) => found.some(({ Key, Value }) => Key === name && Value === value)).length;
   }
 
   async #proveLock(): Promise<ObjectLock | undefined> {
@@ -138,7 +183,9 @@ class Proof {
 /** Removes what was made, or at least hides it behind a marker; what stays all the same is the end of a sentence. */
 async function removeAgain(calls: S3Calls, made: MadeObject): Promise<string> {
   // Without versions, another's object may have taken its place.
-  if (made.head === undefined && made.versionId === undefined) return '';
+  if (made.head === undefined && made.versionId === undefined) {
+    return '; and it stays there unless another has replaced it';
+  }
   const { client } = calls.target;
   const { VersionId, ...newest } = addressOf(calls, made);
   const remove = async (versionId?: string): Promise<void> => {
@@ -152,6 +199,10 @@ async function removeAgain(calls: S3Calls, made: MadeObject): Promise<string> {
     if (VersionId !== undefined && made.head !== undefined) await remove().catch(() => {});
     return `; and ${describeError(error)}`;
   }
+}
+
+function nothingIfRefused(error: unknown): undefined {
+  if (!refusedQuestionStatuses.has(s3ErrorStatus(error))) throw error;
 }
 
 function addressOf(

@@ -248,7 +248,9 @@ class S3PartUpload implements PartUpload<StoredObject> {
   async #withEncryption(completed: Promise<PutAnswer>): Promise<PutAnswer> {
     const answer = await completed;
     const { ServerSideEncryption, SSEKMSKeyId, SSECustomerAlgorithm, SSECustomerKeyMD5 } = this.#created;
-    return { ServerSideEncryption, SSEKMSKeyId, SSECustomerAlgorithm, SSECustomerKeyMD5, ...answer };
+    const { BucketKeyEnabled, SSEKMSEncryptionContext } = this.#created;
+    const kms = { SSEKMSKeyId, BucketKeyEnabled, SSEKMSEncryptionContext };
+    return { ServerSideEncryption, ...kms, SSECustomerAlgorithm, SSECustomerKeyMD5, ...answer };
   }
 
   async abort(): Promise<void> {

@@ -88,3 +88,6 @@ export function hiddenIfDenied(error: unknown): 'hidden' {
 export function isUnderOtherKey(error: unknown): boolean {
   return error instanceof BackupError && error.kind === 'key';
 }
+
+/** HTTP statuses of a server that does not let itself be asked: it may not tell, or does not know the question. */
+export const refusedQuestionStatuses: ReadonlySet<number | undefined> = new Set([400, 403, 404, 405, 501]);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { BackupError } from '../../src/core/backup-error.ts';
 import { streamOf } from '../../src/core/byte-stream.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { AzureSettings, StoreSettings } from '../../src/storage/store-settings.ts';
@@ -78,8 +79,69 @@ describe('server-side encryption of Azure', () => {
         await assert.rejects(store.put('x', streamOf(bytes)), expected);
         assert.equal(double.blobs.blobs.size, 0);
       });
+
+      it(`leaves no version of a ${size} object either when the server ignores ${what}`, async () => {
+        double.behaviour.keepsVersions = true;
+        double.behaviour.ignores.add(behaviour);
+        await using store = await double.open('a', settings);
+        await assert.rejects(store.put('x', streamOf(bytes)), (error) => {
+          assert.ok(error instanceof BackupError);
+          assert.match(error.message, message);
+          assert.doesNotMatch(error.message, /stays/);
+          return true;
+        });
+        assert.deepEqual([double.blobs.blobs.size, double.blobs.versions.size], [0, 0]);
+      });
     }
   }
+
+  it('leaves the versions of others alone when it removes its own', async () => {
+    double.behaviour.keepsVersions = true;
+    await using plain = await double.open('a');
+    const { version } = await plain.put('x', streamOf('older'));
+    double.behaviour.ignores.add('scope');
+    await using store = await double.open('a', scope);
+    await assert.rejects(store.put('x', streamOf('x')), { kind: 'policy' });
+    assert.deepEqual([...double.blobs.versions.keys()], [`a/x?${version}`]);
+  });
+
+  it('deletes nothing that has taken the place of what it stored', async () => {
+    double.behaviour.ignores.add('scope');
+    double.fail(/^DELETE/, new AzureFailure(412, 'ConditionNotMet'));
+    await using store = await double.open('a', scope);
+    await assert.rejects(store.put('x', streamOf('x')), { kind: 'policy', message: /the account's key$/ });
+    const deletes = double.requests.filter(({ method }) => method === 'DELETE');
+    assert.deepEqual(
+      deletes.map((request) => headerOf(request, 'if-match')),
+      [double.blobs.blobs.get('a/x')?.etag],
+    );
+  });
+
+  it('says which version stays when a lock keeps it from being removed', async () => {
+    Object.assign(double.behaviour, { takesLocks: true, keepsVersions: true });
+    double.behaviour.ignores.add('scope');
+    const lock = { retention: { mode: 'compliance', durationMs: 3_600_000 }, legalHold: false } as const;
+    await using store = await double.open('a', { ...scope, lock });
+    await assert.rejects(store.put('x', streamOf('x')), (error) => {
+      assert.ok(error instanceof BackupError);
+      assert.equal(error.kind, 'policy');
+      const [version] = [...double.blobs.versions.values()];
+      const stays = `; version "${version?.versionId}" stays there: cannot delete it: it is locked`;
+      assert.ok(error.message.endsWith(stays), error.message);
+      return true;
+    });
+    assert.equal(double.blobs.blobs.size, 0);
+  });
+
+  it('says that the object stays when it may not be deleted', async () => {
+    double.behaviour.ignores.add('scope');
+    double.fail(/^DELETE/, new AzureFailure(403, 'AuthorizationPermissionMismatch'));
+    await using store = await double.open('a', scope);
+    await assert.rejects(store.put('x', streamOf('x')), {
+      kind: 'policy',
+      message: /; it stays there: cannot delete it: permission denied$/,
+    });
+  });
 
   it('notices an ignored scope although the answer to the put is lost', async () => {
     double.behaviour.ignores.add('scope');

@@ -81,8 +81,9 @@ describe('immutability, versions, tiers and tags of Azure', () => {
       double.behaviour.ignores.add(ignored);
       await using store = await double.open('a', { lock });
       await assert.rejects(store.put('x', streamOf('x')), { kind: 'policy', message: /was not stored as asked/ });
+      double.behaviour.keepsVersions = true;
       await assert.rejects(store.put('x', streamOf(large)), { kind: 'policy', message: /was not stored as asked/ });
-      assert.equal(double.blobs.blobs.size, 0);
+      assert.deepEqual([double.blobs.blobs.size, double.blobs.versions.size], [0, 0]);
     });
   }
 
@@ -98,10 +99,31 @@ describe('immutability, versions, tiers and tags of Azure', () => {
 
   it('says config when the container takes no locks', async () => {
     await using store = await double.open('a', { lock: retention('governance') });
-    const expected = { kind: 'config', message: /refuses it with a lock/, hint: /Enable versioning/ };
+    const message = /refuses it with a lock \(BlobOperationNotSupported, HTTP 409\)$/;
+    const expected = { kind: 'config', message, hint: /Enable versioning/ };
     await assert.rejects(store.put('x', streamOf('x')), expected);
     await assert.rejects(store.put('x', streamOf(large)), expected);
   });
+
+  for (const [status, code, message] of [
+    [400, 'Md5Mismatch', /Md5Mismatch, HTTP 400/],
+    [400, 'InvalidHeaderValue', /InvalidHeaderValue, HTTP 400/],
+    [400, 'MetadataTooLarge', /MetadataTooLarge, HTTP 400/],
+    [409, 'SnapshotsPresent', /it has snapshots/],
+    [409, 'LeaseIdMismatchWithBlobOperation', /LeaseIdMismatchWithBlobOperation, HTTP 409/],
+  ] as const) {
+    it(`does not take ${code} for a refusal of the lock`, async () => {
+      double.behaviour.takesLocks = true;
+      await using store = await double.open('a', { lock: retention('governance') });
+      // As often as the longest of all retries.
+      for (let attempt = 0; attempt < 4; attempt++) double.fail(/^PUT \S+\/x$/, new AzureFailure(status, code));
+      await assert.rejects(store.put('x', streamOf('x')), { kind: 'storage', message });
+      for (let attempt = 0; attempt < 4; attempt++)
+        double.fail(/^PUT \S+comp=blocklist/, new AzureFailure(status, code));
+      await assert.rejects(store.put('x', streamOf(large)), { kind: 'storage', message });
+      assert.equal(double.blobs.blobs.size, 0);
+    });
+  }
 
   it('reads the version that it is pinned to although the object was replaced', async () => {
     double.behaviour.keepsVersions = true;
@@ -124,6 +146,42 @@ describe('immutability, versions, tiers and tags of Azure', () => {
       ['Cool', 'Cool', undefined],
     );
     for (const commit of commits) assert.equal(headerOf(commit, 'x-ms-tags'), 'kind=backup&host=db%201');
+  });
+
+  for (const [size, bytes] of Object.entries({ small: Buffer.from('x'), large })) {
+    it(`removes a ${size} object again when the server ignores its tier, and fails with policy`, async () => {
+      double.behaviour.ignores.add('tier');
+      await using store = await double.open('a', { azure: { tier: 'Cool' } });
+      const message = /not stored as asked: the tier Cool was asked for, and the server says Hot$/;
+      await assert.rejects(store.put('x', streamOf(bytes)), { kind: 'policy', message });
+      assert.equal(double.blobs.blobs.size, 0);
+      await store.put('manifest.json', streamOf('{}'));
+    });
+
+    it(`removes a ${size} object again when the server ignores its tags, and fails with policy`, async () => {
+      double.behaviour.ignores.add('tags');
+      await using store = await double.open('a', { tags: { kind: 'backup', host: 'db 1' } });
+      const message = /not stored as asked: 2 tags were asked for, and the server has 0 of them$/;
+      await assert.rejects(store.put('x', streamOf(bytes)), { kind: 'policy', message });
+      assert.equal(double.blobs.blobs.size, 0);
+    });
+  }
+
+  it('takes tags on trust that the server neither counts nor lets be read', async () => {
+    double.behaviour.ignores.add('tags');
+    await using store = await double.open('a', { tags: { kind: 'backup' } });
+    double.fail(/^GET \S+comp=tags/, new AzureFailure(403, 'AuthorizationPermissionMismatch'));
+    await store.put('x', streamOf('x'));
+    assert.equal(double.pendingFaults, 0);
+  });
+
+  it('asks for no tags that the server counts', async () => {
+    await using store = await double.open('a', { tags: { kind: 'backup', empty: '' } });
+    await store.put('x', streamOf('x'));
+    assert.deepEqual(
+      double.requests.filter(({ method }) => method === 'GET'),
+      [],
+    );
   });
 
   it('says that an object in the archive tier must be rehydrated', async () => {

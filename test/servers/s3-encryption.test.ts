@@ -56,6 +56,20 @@ describe('server-side encryption of S3', () => {
     assertApplied((await store.put('a', streamOf('x'))).serverEncryption, 'sse-kms');
   });
 
+  // Neither of the test servers has bucket keys, nor refuses the header that asks for one.
+  for (const [what, bytes] of Object.entries(bodies)) {
+    it(`removes ${what} that the server stored without the bucket key asked for`, async () => {
+      await using made = await ThrowawayBucket.make('versioned');
+      const encryption = { method: 'sse-kms', keyId: kmsKey, bucketKey: true } as const;
+      await using store = await openStore(`s3://${made.name}/p`, withServer({ s3: { encryption } }));
+      await assert.rejects(store.put('a', streamOf(bytes)), {
+        kind: 'policy',
+        message: /asked for a bucket key, but does not say that it uses one$/,
+      });
+      assert.deepEqual(await made.versions(), []);
+    });
+  }
+
   it('says key when the KMS does not know the key', async () => {
     const encryption = { method: 'sse-kms', keyId: 'no-such-key' } as const;
     await using store = await openTestStore({ s3: { encryption } });

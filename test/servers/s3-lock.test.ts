@@ -148,8 +148,14 @@ async function setPolicy(made: ThrowawayBucket, action: string): Promise<void> {
   await made.client.send(new PutBucketPolicyCommand({ Bucket: made.name, Policy }));
 }
 
-describe('tags of objects in S3', () => {
+describe('class and tags of objects in S3', () => {
   for (const [what, bytes] of Object.entries(bodies)) {
+    it(`keeps ${what} in the class asked for`, async () => {
+      await makeBucket();
+      await using store = await openTestStore({ s3: { storageClass: 'STANDARD' } });
+      assert.equal((await store.put('a', streamOf(bytes))).sizeBytes, bytes.byteLength);
+    });
+
     it(`tags ${what}`, async () => {
       await makeBucket();
       await using store = await openTestStore({ tags: { tool: 'librelog-backup', 'data class': 'a+b/c=d' } });

@@ -17,7 +17,7 @@ export interface AzureBehaviour {
   /** The only encryption scope that requests may name; any by default. */
   onlyScope: string | undefined;
   /** What requests ask for and this server silently does not do. */
-  readonly ignores: Set<'scope' | 'key' | 'retention' | 'legalHold' | 'conditions' | 'encryption'>;
+  readonly ignores: Set<'scope' | 'key' | 'retention' | 'legalHold' | 'conditions' | 'encryption' | 'tier' | 'tags'>;
   /** Blobs in one page of a list. */
   pageSize: number;
 }
@@ -68,6 +68,8 @@ export class AzureDoubleContainer {
         return this.#putBlockList(name, request);
       case 'GET':
         return this.#getBlob(name, request);
+      case 'GET tags':
+        return this.#getTags(name);
       case 'HEAD':
         return { status: 200, headers: this.#propertiesOf(this.#find(name, request)) };
       case 'DELETE':
@@ -147,8 +149,8 @@ export class AzureDoubleContainer {
       versionId: new Date(Date.now() + number).toISOString().replace('Z', `${String(number).padStart(4, '0')}Z`),
       modifiedAt: new Date(),
       metadata: Object.fromEntries(metadata.map((header) => [header, headerOf(request, header) ?? ''])),
-      tier: headerOf(request, 'x-ms-access-tier'),
-      tags: headerOf(request, 'x-ms-tags'),
+      tier: ignores.has('tier') ? undefined : headerOf(request, 'x-ms-access-tier'),
+      tags: ignores.has('tags') ? undefined : headerOf(request, 'x-ms-tags'),
       retention: ignores.has('retention') ? undefined : retention,
       legalHold: legalHold && !ignores.has('legalHold'),
     };
@@ -156,6 +158,17 @@ export class AzureDoubleContainer {
     this.uncommitted.delete(name);
     if (this.#behaviour.keepsVersions) this.versions.set(`${name}?${blob.versionId}`, blob);
     return { status: 201, headers: { ...this.#identityOf(blob), ...this.#appliedTo(blob) } };
+  }
+
+  /** Needs no customer's key. */
+  #getTags(name: string): AzureAnswer {
+    const blob = this.blobs.get(name);
+    if (blob === undefined) throw new AzureFailure(404, 'BlobNotFound');
+    const tags = tagsOf(blob).map(
+      ([tag, value]) => `<Tag><Key>${escapeXml(tag)}</Key><Value>${escapeXml(value)}</Value></Tag>`,
+    );
+    const body = `<?xml version="1.0" encoding="utf-8"?><Tags><TagSet>${tags.join('')}</TagSet></Tags>`;
+    return { status: 200, headers: { 'content-type': 'application/xml' }, body };
   }
 
   #getBlob(name: string, request: AzureRequest): AzureAnswer {
@@ -183,6 +196,8 @@ export class AzureDoubleContainer {
   }
 
   #deleteBlob(name: string, request: AzureRequest): AzureAnswer {
+    const versionId = request.url.searchParams.get('versionid');
+    if (versionId !== null) return this.#deleteVersion(name, versionId);
     const blob = this.blobs.get(name);
     if (blob === undefined) throw new AzureFailure(404, 'BlobNotFound');
     const wanted = headerOf(request, 'if-match');
@@ -190,6 +205,17 @@ export class AzureDoubleContainer {
     // With versions, the current one becomes an earlier one, which keeps its lock.
     if (!this.#behaviour.keepsVersions) checkUnlocked(blob);
     this.blobs.delete(name);
+    return { status: 202 };
+  }
+
+  /** The current version goes with the blob alone: deleting that makes an earlier version of it. */
+  #deleteVersion(name: string, versionId: string): AzureAnswer {
+    const id = `${name}?${versionId}`;
+    const version = this.versions.get(id);
+    if (version === undefined) throw new AzureFailure(404, 'BlobNotFound');
+    if (version === this.blobs.get(name)) throw new AzureFailure(403, 'OperationNotAllowedOnRootBlob');
+    checkUnlocked(version);
+    this.versions.delete(id);
     return { status: 202 };
   }
 
@@ -273,6 +299,9 @@ export class AzureDoubleContainer {
       'accept-ranges': 'bytes',
       'x-ms-blob-type': 'BlockBlob',
       'x-ms-access-tier': blob.tier ?? 'Hot',
+      ...(blob.tier === undefined && { 'x-ms-access-tier-inferred': 'true' }),
+      // Not there for a blob without tags.
+      ...(tagsOf(blob).length > 0 && { 'x-ms-tag-count': String(tagsOf(blob).length) }),
     };
   }
 }
@@ -282,6 +311,10 @@ function checkUnlocked({ retention, legalHold }: StoredBlob): void {
   if (retention !== undefined && retention.until.getTime() > Date.now()) {
     throw new AzureFailure(409, 'BlobImmutableDueToPolicy');
   }
+}
+
+function tagsOf({ tags }: StoredBlob): readonly (readonly [string, string])[] {
+  return [...new URLSearchParams(tags)];
 }
 
 function listItem(name: string, blob: StoredBlob | undefined): string {

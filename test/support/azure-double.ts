@@ -84,6 +84,7 @@ export class AzureDouble implements AsyncDisposable {
     Object.assign(this.behaviour, { takesLocks: false, keepsVersions: false, onlyScope: undefined });
     this.behaviour.ignores.clear();
     this.blobs.blobs.clear();
+    this.blobs.versions.clear();
     this.blobs.uncommitted.clear();
     this.requests.length = 0;
     this.#faults.length = 0;

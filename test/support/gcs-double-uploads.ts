@@ -16,6 +16,8 @@ export interface Misbehaviour {
   ignoreCustomerKey?: boolean;
   ignoreRetention?: boolean;
   ignoreHold?: boolean;
+  ignoreStorageClass?: boolean;
+  ignoreMetadata?: boolean;
   /** Keeps something else than it was sent. */
   damageContent?: boolean;
   /** Closes the connection of every request that brings as many bytes, and keeps the whole units among them. */
@@ -172,6 +174,8 @@ export class DoubleUploads {
       md5Hash: md5Of(content),
       timeCreated: now.toISOString(),
       updated: now.toISOString(),
+      ...(this.misbehaviour.ignoreStorageClass === true && { storageClass: 'STANDARD' }),
+      ...(this.misbehaviour.ignoreMetadata === true && { metadata: undefined }),
       ...this.#encryptionFields(draft, keySha256),
       ...this.#lockFields(draft.bucket, { retention, temporaryHold, now }),
     };

@@ -233,6 +233,37 @@ describe('class and tags in Google Cloud Storage', () => {
     assert.equal(resource('db/1/data.dump')['contentEncoding'], undefined);
   });
 
+  for (const [what, body] of Object.entries(bodies)) {
+    it(`keeps nothing of ${what} when the server does not apply the class`, async () => {
+      double.misbehaviour.ignoreStorageClass = true;
+      await using store = await open({ gcs: { storageClass: 'NEARLINE' } });
+      await assert.rejects(store.put('a', streamOf(body)), {
+        kind: 'policy',
+        message: /the server stored it as STANDARD instead of NEARLINE$/,
+      });
+      assert.equal(await store.head('a'), null);
+      await store.put('a/manifest.json', streamOf('{}'));
+    });
+
+    it(`keeps nothing of ${what} when the server does not apply the tags`, async () => {
+      double.misbehaviour.ignoreMetadata = true;
+      await using store = await open({ tags: { owner: 'ops team' } });
+      await assert.rejects(store.put('a', streamOf(body)), {
+        kind: 'policy',
+        message: /the server did not keep the tag "owner" as asked$/,
+      });
+      assert.equal(await store.head('a'), null);
+    });
+  }
+
+  it('takes the old names of the standard class for it', async () => {
+    double.misbehaviour.ignoreStorageClass = true;
+    for (const storageClass of ['standard', 'REGIONAL', 'MULTI_REGIONAL']) {
+      await using store = await open({ gcs: { storageClass } });
+      await store.put('a', streamOf('x'));
+    }
+  });
+
   it('says what a class means that the server does not know', async () => {
     double.refuse(/^POST /, new Refusal(400, 'invalid', 'Invalid argument: storage class "X"'));
     await using store = await open({ gcs: { storageClass: 'X' } });

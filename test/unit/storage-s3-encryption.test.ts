@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
 import {
   assertUsableEncryption,
+  contextDifference,
   encryptionDifference,
   encryptionInput,
   encryptionOf,
@@ -85,6 +86,44 @@ describe('server-side encryption that S3 is asked for', () => {
       /with key "mine", but used sse-kms with key "yours"/,
     );
     assert.notEqual(encryptionDifference(asked, { method: 'sse-kms' }), null);
+  });
+
+  it('is compared with the bucket key that was applied, where one was asked for or refused', () => {
+    const asked = (bucketKey?: boolean) => ({ method: 'sse-kms', bucketKey }) as const;
+    const applied = (bucketKey?: boolean) =>
+      ({ method: 'sse-kms', ...(bucketKey !== undefined && { bucketKey }) }) as const;
+    for (const bucketKey of [true, false, undefined]) {
+      assert.equal(encryptionDifference(asked(), applied(bucketKey)), null);
+    }
+    assert.equal(encryptionDifference(asked(true), applied(true)), null);
+    assert.equal(encryptionDifference(asked(false), applied(false)), null);
+    assert.equal(encryptionDifference(asked(false), applied()), null);
+    for (const said of [applied(false), applied()]) {
+      assert.equal(
+        encryptionDifference(asked(true), said),
+        'it was asked for a bucket key, but does not say that it uses one',
+      );
+    }
+    assert.equal(encryptionDifference(asked(false), applied(true)), 'it was asked for no bucket key, but used one');
+  });
+
+  it('is compared with the encryption context, where the server names one', () => {
+    const encode = (context: unknown) => Buffer.from(JSON.stringify(context)).toString('base64');
+    const asked = { method: 'sse-kms', context: { purpose: 'ü', team: 'db' } } as const;
+    const same = [
+      undefined,
+      encode({ team: 'db', purpose: 'ü' }),
+      // Amazon adds its own.
+      encode({ purpose: 'ü', team: 'db', 'aws:s3:arn': 'arn:aws:s3:::b/a' }),
+      'no context that anybody can read',
+    ];
+    for (const answered of same) assert.equal(contextDifference(asked, answered), null, answered);
+    for (const answered of [encode({}), encode({ purpose: 'ü' }), encode({ purpose: 'u', team: 'db' })]) {
+      assert.match(contextDifference(asked, answered) ?? '', /another encryption context/, answered);
+    }
+    assert.equal(contextDifference({ method: 'sse-kms' }, encode({ purpose: 'x' })), null);
+    assert.equal(contextDifference(undefined, encode({ purpose: 'x' })), null);
+    assert.equal(contextDifference({ method: 'sse-s3' }, encode({ purpose: 'x' })), null);
   });
 
   it('is read from answers, and nothing is made of unknown ones', () => {

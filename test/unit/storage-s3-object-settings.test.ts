@@ -48,7 +48,9 @@ async function withServer(
 }
 
 function repeated(begun: SeenRequest | undefined): Record<string, string> {
-  const names = Object.keys(begun?.headers ?? {}).filter((name) => /^x-amz-(meta|server|object-lock)/.test(name));
+  const names = Object.keys(begun?.headers ?? {}).filter((name) =>
+    /^x-amz-(meta|server|object-lock|storage-class)/.test(name),
+  );
   return Object.fromEntries(names.map((name) => [name, String(begun?.headers[name])]));
 }
 
@@ -213,6 +215,52 @@ describe('an S3 server that does not do what it is asked', () => {
     });
   });
 
+  it('has an object removed that it keeps without the bucket key, or under another context', async () => {
+    const context = (said: object) => ({
+      'x-amz-server-side-encryption-context': Buffer.from(JSON.stringify(said)).toString('base64'),
+    });
+    const wrong: readonly (readonly [Record<string, string>, RegExp])[] = [
+      [context({ a: 'b' }), /asked for a bucket key, but does not say that it uses one$/],
+      [
+        { 'x-amz-server-side-encryption-bucket-key-enabled': 'false', ...context({ a: 'b' }) },
+        /asked for a bucket key/,
+      ],
+      [
+        { 'x-amz-server-side-encryption-bucket-key-enabled': 'true', ...context({ a: 'c' }) },
+        /names another encryption context$/,
+      ],
+    ];
+    const settings = { s3: { encryption: { method: 'sse-kms', context: { a: 'b' }, bucketKey: true } } } as const;
+    for (const [said, message] of wrong) {
+      const headers = { 'x-amz-version-id': 'v1', 'x-amz-server-side-encryption': 'aws:kms', ...said };
+      const special: Special = ({ method, path }) => {
+        if (method === 'HEAD') return { status: 403 };
+        if (path.includes('?uploads')) return { status: 200, headers, body: '<R><UploadId>id</UploadId></R>' };
+        if (method === 'POST') {
+          return { status: 200, headers: { 'x-amz-version-id': 'v1' }, body: '<R><ETag>"e"</ETag></R>' };
+        }
+        return method === 'PUT' ? { status: 200, headers: { etag: '"e"', ...headers } } : undefined;
+      };
+      await withServer(special, settings, async (store, requests) => {
+        for (const body of [streamOf('x'), sentLarge()]) {
+          await assert.rejects(store.put('a', body), { kind: 'policy', message });
+        }
+        const deleted = requests.filter(({ method, path }) => method === 'DELETE' && path.includes('versionId=v1'));
+        assert.equal(deleted.length, 2);
+      });
+    }
+  });
+
+  it('is believed when it says what it was asked for, whole or in parts', async () => {
+    const encryption = { method: 'sse-kms', keyId: 'k', context: { a: 'b' }, bucketKey: true } as const;
+    await withServer(nothing, { s3: { encryption } }, async (store) => {
+      for (const body of [streamOf('x'), sentLarge()]) {
+        const { serverEncryption } = await store.put('a', body);
+        assert.deepEqual(serverEncryption, { method: 'sse-kms', keyId: 'k', bucketKey: true });
+      }
+    });
+  });
+
   it('is told of when the object cannot be removed', async () => {
     const special: Special = (request) => (request.method === 'DELETE' ? { status: 403 } : lying(request));
     await withServer(special, { s3: { encryption: { method: 'sse-kms', keyId: 'mine' } } }, async (store, requests) => {
@@ -236,8 +284,12 @@ describe('an S3 server that does not do what it is asked', () => {
     await withServer(hiding(applied), settings, async (store) => {
       assert.deepEqual((await store.put('a', streamOf('x'))).serverEncryption, { method: 'sse-s3' });
     });
-    await withServer(hiding({ etag: '"e"' }), settings, async (store) => {
-      await assert.rejects(store.put('a', streamOf('x')), { kind: 'policy' });
+    await withServer(hiding({ etag: '"e"' }), settings, async (store, requests) => {
+      await assert.rejects(store.put('a', streamOf('x')), {
+        kind: 'policy',
+        message: /does not say that it encrypts the object; and it stays there unless another has replaced it$/,
+      });
+      assert.equal(requests.filter(({ method }) => method === 'DELETE').length, 0);
     });
   });
 
