@@ -1,0 +1,45 @@
+import { randomUUID } from 'node:crypto';
+import { after } from 'node:test';
+import { CreateAliasCommand, CreateKeyCommand } from '@aws-sdk/client-kms';
+import type { KeyWrapper } from '../../src/core/key-wrapper.ts';
+import { openKeyWrapper } from '../../src/keys/open-key-wrapper.ts';
+import { isSecret, parseKeyReference } from '../../src/keys/secret-reference.ts';
+import { testKeyWrapper } from '../contract/key-wrapper-contract.ts';
+import { motoEnvironment, ownerClients } from '../support/moto-server.ts';
+
+const environment = await motoEnvironment();
+after(async () => await environment[Symbol.asyncDispose]());
+
+async function makeKey(): Promise<string> {
+  const { KeyMetadata } = await ownerClients().kms.send(new CreateKeyCommand({}));
+  return KeyMetadata?.Arn ?? '';
+}
+
+async function makeAlias(arn: string): Promise<string> {
+  const name = `alias/test-${randomUUID()}`;
+  await ownerClients().kms.send(new CreateAliasCommand({ AliasName: name, TargetKeyId: arn }));
+  return name;
+}
+
+async function openWrapper(location: string, signal?: AbortSignal): Promise<KeyWrapper> {
+  const reference = parseKeyReference(`aws-kms:${location}`);
+  if (isSecret(reference)) throw new Error('not a wrapper');
+  return await openKeyWrapper(reference, { env: process.env, ...(signal !== undefined && { signal }) });
+}
+
+const [key, other] = [await makeKey(), await makeKey()];
+const missing = key.replace(/key\/.*/, `key/${randomUUID()}`);
+
+for (const [kind, location, otherLocation] of [
+  ['ARN', key, other],
+  ['alias', await makeAlias(key), await makeAlias(other)],
+] as const) {
+  // KMS finds the version of its key by itself.
+  testKeyWrapper(`AWS KMS, key by its ${kind}`, {
+    provider: 'aws-kms',
+    open: async (signal) => await openWrapper(location, signal),
+    openOther: async () => await openWrapper(otherLocation),
+    openMissing: async () => await openWrapper(missing),
+    bindsContext: true,
+  });
+}
