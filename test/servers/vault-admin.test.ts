@@ -30,21 +30,24 @@ async function put(path: string, data: unknown): Promise<void> {
 testKeyAdmin('a field of a Vault secret', {
   env: vaultEnvironment,
   newReference: async () => await Promise.resolve(`vault:${kv}/team/${randomUUID()}#key`),
-  destroys: true,
+  destroys: 'a version',
+  hasVersions: true,
   remembersDates: true,
 });
 
 testKeyAdmin('a Vault secret of one field', {
   env: vaultEnvironment,
   newReference: async () => await Promise.resolve(`vault:${kv}/${randomUUID()}`),
-  destroys: true,
+  destroys: 'a version',
+  hasVersions: true,
   remembersDates: true,
 });
 
 testKeyAdmin('Vault transit', {
   env: vaultEnvironment,
   newReference: async () => await Promise.resolve(`vault-transit:${transit}/${randomUUID()}`),
-  destroys: true,
+  destroys: 'a version',
+  hasVersions: true,
   remembersDates: true,
 });
 

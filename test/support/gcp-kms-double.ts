@@ -60,6 +60,11 @@ export class GcpKmsDouble implements AsyncDisposable {
     this.primary = this.versions.length;
   }
 
+  removeKey(): void {
+    this.versions.length = 0;
+    this.primary = 0;
+  }
+
   #makeVersion(state: VersionState): void {
     this.versions.push({ key: randomBytes(32), createTime: new Date().toISOString().replace('Z', '000123Z'), state });
   }

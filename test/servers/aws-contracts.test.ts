@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { after } from 'node:test';
 import { CreateAliasCommand, CreateKeyCommand } from '@aws-sdk/client-kms';
+import { PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
 import type { KeyWrapper } from '../../src/core/key-wrapper.ts';
 import { openKeyWrapper } from '../../src/keys/open-key-wrapper.ts';
 import { isSecret, parseKeyReference } from '../../src/keys/secret-reference.ts';
+import { testKeyAdmin } from '../contract/key-admin-contract.ts';
 import { testKeyWrapper } from '../contract/key-wrapper-contract.ts';
-import { motoEnvironment, ownerClients } from '../support/moto-server.ts';
+import { testSecretSource } from '../contract/secret-source-contract.ts';
+import { makeSecret, motoEnvironment, ownerClients } from '../support/moto-server.ts';
 
 const environment = await motoEnvironment();
 after(async () => await environment[Symbol.asyncDispose]());
@@ -43,3 +46,39 @@ for (const [kind, location, otherLocation] of [
     bindsContext: true,
   });
 }
+
+for (const kind of ['name', 'arn'] as const) {
+  const put = async (value: string): Promise<string> => `aws-sm:${(await makeSecret(value))[kind]}`;
+  testSecretSource(`AWS Secrets Manager, secret by its ${kind}`, {
+    env: () => process.env,
+    put,
+    putFields: async (fields) => await put(JSON.stringify(fields)),
+    putAgain: async (reference, value) => {
+      const SecretId = reference.slice('aws-sm:'.length);
+      await ownerClients().secrets.send(new PutSecretValueCommand({ SecretId, SecretString: value }));
+    },
+    missing: 'aws-sm:no/such',
+    missingVersion: randomUUID(),
+  });
+}
+
+for (const [place, field] of [
+  ['AWS Secrets Manager', ''],
+  ['a field in AWS Secrets Manager', '#key'],
+] as const) {
+  testKeyAdmin(place, {
+    env: () => process.env,
+    newReference: async () => await Promise.resolve(`aws-sm:test/${randomUUID()}${field}`),
+    destroys: 'nothing',
+    hasVersions: true,
+    remembersDates: false,
+  });
+}
+
+testKeyAdmin('AWS KMS', {
+  env: () => process.env,
+  newReference: async () => await Promise.resolve(`aws-kms:alias/test-${randomUUID()}`),
+  destroys: 'the key',
+  hasVersions: false,
+  remembersDates: true,
+});
