@@ -136,6 +136,16 @@ function testDamage({ open, bindsContext }: WrapperUnderTest): void {
     assertSame(await wrapper.unwrap(wrapped, someBackup), dataKey);
   });
 
+  it('fails with integrity when what was wrapped is not 32 bytes', async () => {
+    using wrapper = await open();
+    // Key Wrap takes multiples of 8.
+    for (const size of [16, 40]) {
+      using dataKey = new Secret(randomBytes(size));
+      const wrapped = await wrapper.wrap(dataKey, someBackup);
+      await assertFails(wrapper.unwrap(wrapped, someBackup), 'integrity', { name: wrapper.name, dataKey });
+    }
+  });
+
   if (!bindsContext) return;
   it('fails with integrity when the wrapped key belongs to another backup', async () => {
     using wrapper = await open();
