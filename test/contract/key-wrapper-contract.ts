@@ -142,7 +142,8 @@ function testDamage({ open, bindsContext }: WrapperUnderTest): void {
     for (const size of [16, 40]) {
       using dataKey = new Secret(randomBytes(size));
       const wrapped = await wrapper.wrap(dataKey, someBackup);
-      await assertFails(wrapper.unwrap(wrapped, someBackup), 'integrity', { name: wrapper.name, dataKey });
+      const name = `${wrapper.name}: what it holds is not a data key`;
+      await assertFails(wrapper.unwrap(wrapped, someBackup), 'integrity', { name, dataKey });
     }
   });
 

@@ -30,11 +30,16 @@ async function openWrapper(location: string, signal?: AbortSignal): Promise<KeyW
   return await openKeyWrapper(reference, { env: process.env, ...(signal !== undefined && { signal }) });
 }
 
+function idOf(arn: string): string {
+  return arn.slice(arn.lastIndexOf('/') + 1);
+}
+
 const [key, other] = [await makeKey(), await makeKey()];
 const missing = key.replace(/key\/.*/, `key/${randomUUID()}`);
 
 for (const [kind, location, otherLocation] of [
   ['ARN', key, other],
+  ['id', idOf(key), idOf(other)],
   ['alias', await makeAlias(key), await makeAlias(other)],
 ] as const) {
   // KMS finds the version of its key by itself.

@@ -131,13 +131,6 @@ describe('a key in AWS Secrets Manager', () => {
     );
   });
 
-  it('may be the first field of a new secret', async () => {
-    const text = `aws-sm:test/${randomUUID()}#key`;
-    using admin = await open(text);
-    const { keyId } = await admin.generate();
-    assert.equal(await keyIdOf(text), keyId);
-  });
-
   it('does not take the place of something else', async () => {
     const { name } = await makeSecret('hunter2');
     using admin = await open(`aws-sm:${name}`);
