@@ -100,6 +100,19 @@ describe('a key in Google Secret Manager', () => {
     assert.deepEqual(listed.at(-1)?.createdAt, last.createdAt);
   });
 
+  it('gets one new version, though the answer that it was made got lost', async () => {
+    using admin = await open();
+    for (const [version, change] of [
+      ['1', async () => await admin.generate()],
+      ['2', async () => await admin.rotate()],
+    ] as const) {
+      double.loseAnswers = 1;
+      const made = await change();
+      assert.deepEqual([made.version, double.secrets.get('key')?.length], [version, Number(version)]);
+      assert.deepEqual((await admin.list()).at(-1), made);
+    }
+  });
+
   it('loses one version for good, but not the active one while there are others', async () => {
     using admin = await open();
     const first = await admin.generate();
@@ -248,6 +261,14 @@ describe('a key of Google Cloud KMS', () => {
       keyVersion: String(double.primary),
     });
     assert.equal((await wrapper.unwrap(before, context))?.sizeBytes, 32);
+  });
+
+  it('gets one new version, though the answer that it was made got lost', async () => {
+    using admin = await open();
+    double.loseAnswers = 1;
+    assert.partialDeepStrictEqual(await admin.rotate(), { version: '2', state: 'active' });
+    assert.deepEqual([double.versions.length, double.primary], [2, 2]);
+    assert.partialDeepStrictEqual(await admin.rotate(), { version: '3', state: 'active' });
   });
 
   it('becomes primary only when the new version is ready', async () => {
