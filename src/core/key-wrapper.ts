@@ -12,8 +12,8 @@ export interface WrapContext {
  *
  * - `unwrap` answers `null` when the wrapped key is not its own (another provider, another key id), and throws when it is
  *   and cannot be opened: `key` when the key is missing, disabled, destroyed or refused, or its service does not answer,
- *   naming key and version; `integrity` when the wrapped key was changed or belongs to another context. The data key is
- *   the caller's to dispose of.
+ *   naming key and version; `integrity` when the wrapped key was changed, belongs to another context, or holds something
+ *   else than 32 bytes. The data key is the caller's to dispose of.
  * - It asks for exactly the key version that the wrapped key names, and fetches each version once, however many wrapped
  *   keys it opens and however many of them at once.
  * - Transient faults (throttling, 5xx, cut connections) are retried inside.

@@ -44,6 +44,22 @@ export async function withRetries<T>(operation: () => Promise<T>, options: Retry
 }
 
 /**
+ * `operation`, for `withRetries`, where it must not be carried out twice: before it is called again, `findOutcome` looks
+ * for what an earlier call came to whose answer was lost, and gives nothing when that was not carried out.
+ */
+export function unlessDone<T>(
+  operation: () => Promise<T>,
+  findOutcome: (() => Promise<T | undefined>) | undefined,
+): () => Promise<T> {
+  let isFirst = true;
+  return async () => {
+    const outcome = isFirst ? undefined : await findOutcome?.();
+    isFirst = false;
+    return outcome ?? (await operation());
+  };
+}
+
+/**
  * Exponential back-off with jitter (between half of the delay and all of it, so that many clients do not come back at
  * once), but never sooner than the server asked for. A server cannot make us wait longer than six times the policy's longest.
  */

@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
 
 /**
@@ -27,6 +28,11 @@ export class Secret implements Disposable {
 
   revealText(): string {
     return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength).toString('utf8');
+  }
+
+  /** Whether both hold the same bytes. */
+  equals(other: Secret): boolean {
+    return this.sizeBytes === other.sizeBytes && timingSafeEqual(this.#bytes, other.#bytes);
   }
 
   toString(): string {

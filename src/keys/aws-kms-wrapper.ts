@@ -10,6 +10,7 @@ import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
 
 const algorithm = 'SYMMETRIC_DEFAULT';
+const dataKeyBytes = 32;
 /** The most that Decrypt takes (API reference of Decrypt, CiphertextBlob). */
 const maxWrappedBytes = 6144;
 
@@ -68,7 +69,9 @@ class AwsKmsWrapper implements KeyWrapper {
     });
     const { Plaintext: bytes } = await callAws(async (options) => await this.#client.send(command, options), call);
     if (bytes === undefined) throw unexpectedAnswer(call.action);
-    return new Secret(bytes);
+    if (bytes.byteLength === dataKeyBytes) return new Secret(bytes);
+    bytes.fill(0);
+    throw new BackupError('integrity', `cannot ${call.action}: what it holds is not a data key`);
   }
 
   async createdAt(): Promise<Date | null> {

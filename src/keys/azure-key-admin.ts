@@ -12,9 +12,11 @@ const wrapping = { keyOps: ['wrapKey', 'unwrapKey'] };
 const rsaBits = 3072;
 const aesBits = 256;
 
+type KeyRequest = VaultCall<KeyVaultKey>['request'];
+
 /**
  * The versions of a key of Azure Key Vault. Needs the permissions get and list to list, get and create to generate, and
- * rotate to rotate. It makes an RSA key of 3072 bits, or an AES key of 256 bits in a managed HSM, for nothing but
+ * get and rotate to rotate. It makes an RSA key of 3072 bits, or an AES key of 256 bits in a managed HSM, for nothing but
  * wrapping. One version cannot be destroyed. The vault knows no conditions: two that generate at the same moment both make
  * a version, and the later one is active.
  */
@@ -38,7 +40,7 @@ class AzureKeyAdmin implements KeyAdmin {
   }
 
   async list(): Promise<readonly KeyVersion[]> {
-    const current = await this.#findCurrent();
+    const current = (await this.#findCurrent())?.properties.version;
     const all = await this.#call('list the versions of', async (options) => {
       return await Array.fromAsync(this.#client.listPropertiesOfKeyVersions(this.#vault.itemName, options));
     });
@@ -52,16 +54,13 @@ class AzureKeyAdmin implements KeyAdmin {
         hint: 'Rotate it, or give another reference.',
       });
     }
-    const { properties } = await this.#call('make', async (options) => await this.#create(options));
-    return this.#toKeyVersion(properties, properties.version);
+    return await this.#makeVersion('make', async (options) => await this.#create(options), undefined);
   }
 
   async rotate(): Promise<KeyVersion> {
     refusePinnedKey(this.#reference);
-    const { properties } = await this.#call('rotate', async (options) => {
-      return await this.#client.rotateKey(this.#vault.itemName, options);
-    });
-    return this.#toKeyVersion(properties, properties.version);
+    const rotate: KeyRequest = async (options) => await this.#client.rotateKey(this.#vault.itemName, options);
+    return await this.#makeVersion('rotate', rotate, (await this.#findCurrent())?.properties.version);
   }
 
   async destroy(): Promise<void> {
@@ -93,14 +92,24 @@ class AzureKeyAdmin implements KeyAdmin {
     }
   }
 
+  /** Makes the version that follows `before`: one, also where the first answer is lost. */
+  async #makeVersion(verb: string, request: KeyRequest, before: string | undefined): Promise<KeyVersion> {
+    const { properties } = await this.#vault.call({
+      action: `${verb} key ${this.name}`,
+      request,
+      meaningOf: meaningForOfficer,
+      findOutcome: async () => {
+        const key = (await this.#exists()) ? await this.#findCurrent() : undefined;
+        return key?.properties.version === before ? undefined : key;
+      },
+    });
+    return this.#toKeyVersion(properties, properties.version);
+  }
+
   /** The newest version: two may have been made in the same second. Nothing when the vault does not tell, for it is disabled. */
-  async #findCurrent(): Promise<string | undefined> {
+  async #findCurrent(): Promise<KeyVaultKey | undefined> {
     try {
-      const key = await this.#call(
-        'look up',
-        async (options) => await this.#client.getKey(this.#vault.itemName, options),
-      );
-      return key.properties.version;
+      return await this.#call('look up', async (options) => await this.#client.getKey(this.#vault.itemName, options));
     } catch (error) {
       if (isVaultFailure(error, 'KeyDisabled')) return undefined;
       throw error;

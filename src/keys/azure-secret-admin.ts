@@ -66,6 +66,7 @@ class AzureVersionedSecret implements VersionedSecret {
       action,
       request: async (options) => await client.setSecret(vault.itemName, content.revealText(), { ...options, ...kept }),
       meaningOf: meaningForOfficer,
+      findOutcome: async () => await this.#findOwnWrite(content),
     });
     return toVersion(properties, { action, current: properties.version });
   }
@@ -80,6 +81,18 @@ class AzureVersionedSecret implements VersionedSecret {
   }
 
   [Symbol.dispose](): void {}
+
+  /** The answer to a first try may have been lost. */
+  async #findOwnWrite(content: Secret): Promise<{ readonly properties: SecretProperties } | undefined> {
+    try {
+      const { value, properties } = await fetchAzureSecret(this.#secrets, this.#reference);
+      using newest = Secret.fromText(value);
+      return newest.equals(content) ? { properties } : undefined;
+    } catch (error) {
+      if (isVaultFailure(error, 'SecretNotFound')) return undefined;
+      throw error;
+    }
+  }
 
   /** The newest version, or nothing when that is disabled: two may have been made in the same second. */
   async #findCurrent(): Promise<string | undefined> {

@@ -3,7 +3,7 @@ import type { SecretClientOptions } from '@azure/keyvault-secrets';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { assertProxies } from '../core/http-proxy.ts';
 import type { Meaning } from '../core/meaning.ts';
-import { withRetries, type RetryPolicy } from '../core/retry.ts';
+import { unlessDone, withRetries, type RetryPolicy } from '../core/retry.ts';
 import { untilAborted } from '../core/until-aborted.ts';
 import { isTransientVaultFailure, toVaultError, VaultFailure, vaultRetryAfterMs } from './azure-vault-errors.ts';
 import type { SecretAccess } from './read-secret.ts';
@@ -27,6 +27,8 @@ export interface VaultCall<Result> {
   readonly request: (options: { readonly abortSignal: AbortSignal }) => Promise<Result>;
   /** What a failure means to this call; nothing for one that means the same to all. */
   readonly meaningOf?: (failure: VaultFailure) => Meaning | undefined;
+  /** What became of a call whose answer was lost, where it must not be carried out twice: as for `unlessDone`. */
+  readonly findOutcome?: () => Promise<Result | undefined>;
 }
 
 /** One Azure Key Vault or managed HSM, and how it is called: by the identity that `DefaultAzureCredential` finds. */
@@ -56,15 +58,18 @@ export class AzureVault {
     this.#signal = signal;
   }
 
-  async call<Result>({ action, request, meaningOf }: VaultCall<Result>): Promise<Result> {
+  async call<Result>({ action, request, meaningOf, findOutcome }: VaultCall<Result>): Promise<Result> {
     const signal = this.#signal;
     try {
-      return await withRetries(async () => await attempt(request, signal), {
-        policy,
-        isTransient: isTransientVaultFailure,
-        retryAfterMs: vaultRetryAfterMs,
-        signal,
-      });
+      return await withRetries(
+        unlessDone(async () => await attempt(request, signal), findOutcome),
+        {
+          policy,
+          isTransient: isTransientVaultFailure,
+          retryAfterMs: vaultRetryAfterMs,
+          signal,
+        },
+      );
     } catch (error) {
       signal?.throwIfAborted();
       throw toVaultError(error, action, meaningOf);

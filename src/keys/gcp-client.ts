@@ -2,7 +2,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { GoogleAuth } from 'google-auth-library';
 import { assertProxies } from '../core/http-proxy.ts';
-import { withRetries, type RetryPolicy } from '../core/retry.ts';
+import { unlessDone, withRetries, type RetryPolicy } from '../core/retry.ts';
 import { untilAborted } from '../core/until-aborted.ts';
 import { isGoogleEndpoint, toGcpEndpoint } from './gcp-endpoint.ts';
 import {
@@ -38,6 +38,8 @@ export interface GcpCall<Result> {
   readonly body?: Readonly<Record<string, unknown>>;
   /** Takes what is wanted from the answer; fails with `DamagedAnswer` or `ForeignAnswer`. */
   readonly read: (answer: GcpAnswer) => Result;
+  /** What became of a call whose answer was lost, where it must not be carried out twice: as for `unlessDone`. */
+  readonly findOutcome?: () => Promise<Result | undefined>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -67,7 +69,8 @@ export class GcpClient implements Disposable {
   async call<Result>(call: GcpCall<Result>): Promise<Result> {
     const { action, signal } = call;
     try {
-      return await withRetries(async () => call.read(parseAnswer(await this.#send(call))), {
+      const send = async (): Promise<Result> => call.read(parseAnswer(await this.#send(call)));
+      return await withRetries(unlessDone(send, call.findOutcome), {
         policy,
         isTransient: isTransientGcpError,
         retryAfterMs: gcpRetryAfterMs,

@@ -21,9 +21,9 @@ const pollDelayMs = 1_000;
 
 /**
  * The versions of a key of Google Cloud KMS. Needs `cloudkms.cryptoKeys.get` and `cloudkms.cryptoKeyVersions.list` to
- * list, `cloudkms.cryptoKeys.create` to generate (in a key ring that is there), `cloudkms.cryptoKeyVersions.create`,
- * `….get` and `cloudkms.cryptoKeys.update` to rotate, and what list needs and `cloudkms.cryptoKeyVersions.destroy` to
- * destroy. A version that is scheduled for destruction opens nothing and counts as destroyed, but can be restored for as
+ * list, `cloudkms.cryptoKeys.create` to generate (in a key ring that is there), `cloudkms.cryptoKeyVersions.list`,
+ * `….create`, `….get` and `cloudkms.cryptoKeys.update` to rotate, and what list needs and
+ * `cloudkms.cryptoKeyVersions.destroy` to destroy. A version that is scheduled for destruction opens nothing and counts as destroyed, but can be restored for as
  * long as the key says (30 days by default).
  */
 export async function openGcpKmsAdmin(reference: WrapperReference, access: SecretAccess): Promise<KeyAdmin> {
@@ -47,21 +47,7 @@ class GcpKmsAdmin implements KeyAdmin {
 
   async list(): Promise<readonly KeyVersion[]> {
     const primary = await this.#call('look up key', { method: 'GET', name: this.#key, read: readPrimaryVersion });
-    const found: KmsVersion[] = [];
-    let token = '';
-    do {
-      const { versions, next } = await this.#call('list the versions of key', {
-        method: 'GET',
-        name: `${this.#key}/cryptoKeyVersions`,
-        ...(token !== '' && { query: { pageToken: token } }),
-        read: readVersions,
-      });
-      found.push(...versions);
-      token = next;
-    } while (token !== '');
-    return found
-      .toSorted((one, other) => Number(one.number) - Number(other.number))
-      .map((version) => this.#toKeyVersion(version, primary?.number));
+    return (await this.#listVersions()).map((version) => this.#toKeyVersion(version, primary?.number));
   }
 
   async generate(): Promise<KeyVersion> {
@@ -86,11 +72,13 @@ class GcpKmsAdmin implements KeyAdmin {
 
   async rotate(): Promise<KeyVersion> {
     refusePinnedKey(this.#reference);
+    const before = new Set((await this.#listVersions()).map(({ number }) => number));
     const made = await this.#call('make a new version of key', {
       method: 'POST',
       name: `${this.#key}/cryptoKeyVersions`,
       body: {},
       read: readKmsVersion,
+      findOutcome: async () => (await this.#listVersions()).findLast(({ number }) => !before.has(number)),
     });
     const version = await this.#awaitEnabled(made);
     await this.#call('make a new version the primary one of key', {
@@ -119,6 +107,23 @@ class GcpKmsAdmin implements KeyAdmin {
 
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]();
+  }
+
+  /** Oldest first. */
+  async #listVersions(): Promise<readonly KmsVersion[]> {
+    const found: KmsVersion[] = [];
+    let token = '';
+    do {
+      const { versions, next } = await this.#call('list the versions of key', {
+        method: 'GET',
+        name: `${this.#key}/cryptoKeyVersions`,
+        ...(token !== '' && { query: { pageToken: token } }),
+        read: readVersions,
+      });
+      found.push(...versions);
+      token = next;
+    } while (token !== '');
+    return found.toSorted((one, other) => Number(one.number) - Number(other.number));
   }
 
   async #awaitEnabled(made: KmsVersion): Promise<KmsVersion> {

@@ -3,7 +3,7 @@ import { crc32c } from './crc32c.ts';
 import { readChildName, readPage, readTime } from './gcp-checked.ts';
 import { GcpClient, type GcpAnswer, type GcpCall } from './gcp-client.ts';
 import { ForeignAnswer, isGcpFailure } from './gcp-errors.ts';
-import { fetchGcpSecret, secretManager, toSecretName, versionName } from './gcp-secret-source.ts';
+import { fetchGcpSecret, findGcpCreationTime, secretManager, toSecretName, versionName } from './gcp-secret-source.ts';
 import type { KeyAdmin, KeyVersion } from './key-admin.ts';
 import type { SecretAccess } from './read-secret.ts';
 import { assertDestroyable, SecretKeyAdmin, type SecretVersion, type VersionedSecret } from './secret-key-admin.ts';
@@ -95,6 +95,7 @@ class GcpVersionedSecret implements VersionedSecret {
       verb: 'addVersion',
       body: { payload: { data, dataCrc32c: String(crc32c(bytes)) } },
       read: toVersion,
+      findOutcome: async () => await this.#findOwnWrite(content),
     });
   }
 
@@ -107,6 +108,20 @@ class GcpVersionedSecret implements VersionedSecret {
       body: {},
       read: toVersion,
     });
+  }
+
+  /** The answer to a first try may have been lost. */
+  async #findOwnWrite(content: Secret): Promise<SecretVersion | undefined> {
+    try {
+      const { secret, version = '' } = await fetchGcpSecret(this.#client, this.#reference, this.#signal);
+      using newest = secret;
+      if (!newest.equals(content)) return undefined;
+      const name = `${this.#name}/versions/${version}`;
+      return { version, createdAt: await findGcpCreationTime(this.#client, name, this.#signal), state: 'active' };
+    } catch (error) {
+      if (isGcpFailure(error, 'NOT_FOUND')) return undefined;
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {

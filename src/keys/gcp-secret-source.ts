@@ -39,7 +39,7 @@ export async function readGcpSecret(reference: SecretReference, { env, signal }:
   using client = new GcpClient(secretManager, env);
   const read = await fetchGcpSecret(client, reference, signal);
   if (reference.version !== undefined) return read;
-  const createdAt = await findCreationTime(client, `${toSecretName(reference)}/versions/${read.version}`, signal);
+  const createdAt = await findGcpCreationTime(client, `${toSecretName(reference)}/versions/${read.version}`, signal);
   return { ...read, ...(createdAt !== null && { createdAt }) };
 }
 
@@ -72,7 +72,7 @@ function readVersion({ name, payload }: GcpAnswer): SecretRead {
 }
 
 /** Who may read a secret need not be allowed to look at it. */
-async function findCreationTime(
+export async function findGcpCreationTime(
   client: GcpClient,
   name: string,
   signal: AbortSignal | undefined,

@@ -4,7 +4,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { BackupError } from '../core/backup-error.ts';
 import { loadAuthorities } from '../core/certificate-authorities.ts';
 import { assertProxies } from '../core/http-proxy.ts';
-import { withRetries, type RetryPolicy } from '../core/retry.ts';
+import { unlessDone, withRetries, type RetryPolicy } from '../core/retry.ts';
 import type { Environment } from './read-secret.ts';
 import { acquireToken } from './vault-auth.ts';
 import { isTransientVaultError, toVaultError, vaultRetryAfterMs, VaultFailure } from './vault-errors.ts';
@@ -18,7 +18,12 @@ import { readVaultSettings, type VaultSettings } from './vault-settings.ts';
  */
 const policy: RetryPolicy = { attempts: 6, firstDelayMs: 250, maxDelayMs: 5_000 };
 
-export interface VaultCall extends VaultRequest {
+interface RepeatedRequest extends VaultRequest {
+  /** What became of a call whose answer was lost, where it must not be carried out twice: as for `unlessDone`. */
+  readonly findOutcome?: () => Promise<VaultAnswer | undefined>;
+}
+
+export interface VaultCall extends RepeatedRequest {
   /** The end of `cannot …`. */
   readonly action: string;
   readonly signal?: AbortSignal | undefined;
@@ -104,11 +109,12 @@ export class VaultClient {
   }
 
   async #repeat(
-    request: VaultRequest,
+    { findOutcome, ...request }: RepeatedRequest,
     token: string | undefined,
     signal: AbortSignal | undefined,
   ): Promise<VaultAnswer> {
-    return await withRetries(async () => await this.#send(request, token, signal), {
+    const send = async (): Promise<VaultAnswer> => await this.#send(request, token, signal);
+    return await withRetries(unlessDone(send, findOutcome), {
       policy,
       isTransient: isTransientVaultError,
       retryAfterMs: vaultRetryAfterMs,

@@ -52,8 +52,8 @@ class VaultTransitAdmin implements KeyAdmin {
 
   async rotate(): Promise<KeyVersion> {
     const action = `rotate ${this.name}`;
-    await this.#read(action);
-    await this.#post(action, { verb: 'keys', action: 'rotate', body: {} });
+    const answer = await this.#key.rotate(action, await this.#read(action));
+    if (answer.status >= 300) throw describeRefusal(answer, action);
     return this.#newest(await this.#read(action));
   }
 

@@ -21,7 +21,7 @@ export interface TransitKey {
 export interface TransitCall {
   readonly verb: 'encrypt' | 'decrypt' | 'keys';
   /** What follows the key in the path. */
-  readonly action?: 'rotate' | 'config' | 'trim';
+  readonly action?: 'config' | 'trim';
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -46,8 +46,7 @@ export class VaultTransitKey {
 
   /** `null`: there is no such key. Fails with `config` when it is of another type. */
   async read(action: string): Promise<TransitKey | null> {
-    const path = `${this.#mount}/keys/${this.#key}`;
-    const answer = await this.#client.call({ action, signal: this.#signal, method: 'GET', path });
+    const answer = await this.#get(action);
     if (answer.status === 404 && !answer.errors.some((text) => text.includes('no handler for route'))) return null;
     if (answer.status !== 200) throw describeRefusal(answer, action, this.#version);
     const type = String(answer.data['type']);
@@ -60,6 +59,24 @@ export class VaultTransitKey {
   async post(action: string, { verb, action: suffix, body }: TransitCall): Promise<VaultAnswer> {
     const path = [this.#mount, verb, this.#key, ...(suffix === undefined ? [] : [suffix])].join('/');
     return await this.#client.call({ action, signal: this.#signal, method: 'POST', path, body });
+  }
+
+  /** Makes the version that follows `latest`: one, also where the first answer is lost. */
+  async rotate(action: string, { latest }: TransitKey): Promise<VaultAnswer> {
+    const findOutcome = async (): Promise<VaultAnswer | undefined> => {
+      const answer = await this.#get(action);
+      return toTransitKey(answer.data).latest > latest ? answer : undefined;
+    };
+    const path = `${this.#path}/rotate`;
+    return await this.#client.call({ action, signal: this.#signal, method: 'POST', path, body: {}, findOutcome });
+  }
+
+  get #path(): string {
+    return `${this.#mount}/keys/${this.#key}`;
+  }
+
+  async #get(action: string): Promise<VaultAnswer> {
+    return await this.#client.call({ action, signal: this.#signal, method: 'GET', path: this.#path });
   }
 }
 

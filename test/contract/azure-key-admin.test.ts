@@ -115,6 +115,23 @@ describe('a key in Azure Key Vault', () => {
   });
 });
 
+describe('a new version in Azure Key Vault whose answer got lost', () => {
+  for (const [scheme, kind] of [
+    ['azure-kv', 'secrets'],
+    ['azure-key', 'keys'],
+  ] as const) {
+    it(`is made once with ${scheme}`, async () => {
+      using admin = await open(scheme, 'lost');
+      for (const change of [async () => await admin.generate(), async () => await admin.rotate()]) {
+        vault.loseAnswers = 1;
+        const made = await change();
+        assert.deepEqual((await admin.list()).at(-1), made);
+      }
+      assert.equal(vault[kind].get('lost')?.length, 2);
+    });
+  }
+});
+
 describe('a key of Azure Key Vault', () => {
   const context = { backupId: '20261124T101500Z-7f3a9c', label: 'shop' };
 

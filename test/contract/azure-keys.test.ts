@@ -166,7 +166,7 @@ describe('a key of Azure Key Vault', () => {
     });
   }
 
-  it('notices an altered wrapped key, and one that is not a data key', async () => {
+  it('notices an altered wrapped key, and one without a version', async () => {
     vault.addKey('data', 'RSA');
     using wrapper = await open();
     const wrapped = await wrap(wrapper);
@@ -179,9 +179,6 @@ describe('a key of Azure Key Vault', () => {
     for (const bad of [altered, altered.subarray(0, 100), Buffer.alloc(0)]) {
       await assertFails(wrapper.unwrap({ ...wrapped, wrapped: bad.toString('base64') }, context), changed);
     }
-    using short = new Secret(randomBytes(16));
-    const other = await wrapper.wrap(short, context);
-    await assertFails(wrapper.unwrap(other, context), { kind: 'integrity', message: /is not a data key/ });
     for (const keyVersion of ['../other', '']) {
       await assertFails(wrapper.unwrap({ ...wrapped, keyVersion }, context), {
         kind: 'integrity',

@@ -11,6 +11,7 @@ after(async () => await rm(folder, { recursive: true }));
 testKeyAdmin('file', {
   env: () => ({}),
   newReference: async () => await Promise.resolve(`file:${join(folder, randomUUID())}`),
-  destroys: true,
+  destroys: 'a version',
+  hasVersions: true,
   remembersDates: true,
 });

@@ -100,6 +100,19 @@ describe('a key in Google Secret Manager', () => {
     assert.deepEqual(listed.at(-1)?.createdAt, last.createdAt);
   });
 
+  it('gets one new version, though the answer that it was made got lost', async () => {
+    using admin = await open();
+    for (const [version, change] of [
+      ['1', async () => await admin.generate()],
+      ['2', async () => await admin.rotate()],
+    ] as const) {
+      double.loseAnswers = 1;
+      const made = await change();
+      assert.deepEqual([made.version, double.secrets.get('key')?.length], [version, Number(version)]);
+      assert.deepEqual((await admin.list()).at(-1), made);
+    }
+  });
+
   it('loses one version for good, but not the active one while there are others', async () => {
     using admin = await open();
     const first = await admin.generate();
@@ -210,7 +223,7 @@ describe('a key of Google Cloud KMS', () => {
   }
 
   it('is made in its key ring where there is none, and never over another', async () => {
-    double.versions.length = 0;
+    double.removeKey();
     using admin = await open();
     await assertFails(admin.list(), { kind: 'key', message: /there is no such key or version/ });
     const made = await admin.generate();
@@ -222,11 +235,11 @@ describe('a key of Google Cloud KMS', () => {
   });
 
   it('is known as its own when the answer that it was made got lost', async () => {
-    double.versions.length = 0;
+    double.removeKey();
     using admin = await open();
     await admin.generate();
     assert.match(JSON.stringify(double.labels), /^\{"librelog-backup-request":"[0-9a-f]{16}"\}$/);
-    double.versions.length = 0;
+    double.removeKey();
     double.loseAnswers = 1;
     using other = await open();
     assert.equal((await other.generate()).version, '1');
@@ -248,6 +261,14 @@ describe('a key of Google Cloud KMS', () => {
       keyVersion: String(double.primary),
     });
     assert.equal((await wrapper.unwrap(before, context))?.sizeBytes, 32);
+  });
+
+  it('gets one new version, though the answer that it was made got lost', async () => {
+    using admin = await open();
+    double.loseAnswers = 1;
+    assert.partialDeepStrictEqual(await admin.rotate(), { version: '2', state: 'active' });
+    assert.deepEqual([double.versions.length, double.primary], [2, 2]);
+    assert.partialDeepStrictEqual(await admin.rotate(), { version: '3', state: 'active' });
   });
 
   it('becomes primary only when the new version is ready', async () => {

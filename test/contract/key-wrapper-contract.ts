@@ -20,8 +20,10 @@ export interface WrapperUnderTest {
   readonly bindsContext: boolean;
   /** Makes a new version of the key, which later wraps take. Absent where the caller cannot see versions. */
   readonly rotate?: () => Promise<void>;
-  /** The same wrapped key, but of a version that the key does not have. */
+  /** The same wrapped key, but of a version that the key does not have. Absent where only the service can say so. */
   readonly withMissingVersion?: (wrapped: WrappedKey) => WrappedKey;
+  /** Disables a version that is not the newest. Absent where the caller cannot see versions. */
+  readonly disable?: (version: string) => Promise<void>;
 }
 
 /** Registers the tests of the contract of `KeyWrapper`, sentence by sentence. */
@@ -32,6 +34,9 @@ export function testKeyWrapper(name: string, subject: WrapperUnderTest): void {
     testDamage(subject);
     testFailures(subject);
     if (subject.rotate !== undefined) testVersions(subject, subject.rotate);
+    if (subject.rotate !== undefined && subject.disable !== undefined) {
+      testDisabled({ ...subject, rotate: subject.rotate, disable: subject.disable });
+    }
   });
 }
 
@@ -131,6 +136,17 @@ function testDamage({ open, bindsContext }: WrapperUnderTest): void {
     assertSame(await wrapper.unwrap(wrapped, someBackup), dataKey);
   });
 
+  it('fails with integrity when what was wrapped is not 32 bytes', async () => {
+    using wrapper = await open();
+    // Key Wrap takes multiples of 8.
+    for (const size of [16, 40]) {
+      using dataKey = new Secret(randomBytes(size));
+      const wrapped = await wrapper.wrap(dataKey, someBackup);
+      const name = `${wrapper.name}: what it holds is not a data key`;
+      await assertFails(wrapper.unwrap(wrapped, someBackup), 'integrity', { name, dataKey });
+    }
+  });
+
   if (!bindsContext) return;
   it('fails with integrity when the wrapped key belongs to another backup', async () => {
     using wrapper = await open();
@@ -186,5 +202,26 @@ function testVersions({ open, withMissingVersion }: WrapperUnderTest, rotate: ()
     using dataKey = newDataKey();
     const wrapped = withMissingVersion(await wrapper.wrap(dataKey, someBackup));
     await assertFails(wrapper.unwrap(wrapped, someBackup), 'key', { name: wrapper.name, dataKey });
+  });
+}
+
+function testDisabled({
+  open,
+  rotate,
+  disable,
+}: WrapperUnderTest & Required<Pick<WrapperUnderTest, 'rotate' | 'disable'>>): void {
+  it('fails with key, naming the version, when that is disabled, and goes on with the others', async () => {
+    using dataKey = newDataKey();
+    using wrapper = await open();
+    const wrapped = await wrapper.wrap(dataKey, someBackup);
+    assert.ok(wrapped.provider !== 'passphrase' && wrapped.keyVersion !== undefined);
+    await rotate();
+    await disable(wrapped.keyVersion);
+    using later = await open();
+    await assertFails(later.unwrap(wrapped, someBackup), 'key', { name: later.name, dataKey });
+    await assert.rejects(later.unwrap(wrapped, someBackup), {
+      message: new RegExp(`version ${wrapped.keyVersion}\\b`),
+    });
+    assertSame(await later.unwrap(await later.wrap(dataKey, someBackup), someBackup), dataKey);
   });
 }

@@ -12,7 +12,6 @@ import { openKeyWrapper } from '../../src/keys/open-key-wrapper.ts';
 import { readKeyEncryptionKey } from '../../src/keys/read-key-encryption-key.ts';
 import { readSecret } from '../../src/keys/read-secret.ts';
 import { isSecret, parseKeyReference, parseSecretReference } from '../../src/keys/secret-reference.ts';
-import { testKeyAdmin } from '../contract/key-admin-contract.ts';
 import { makeSecret, motoEnvironment, ownerClients } from '../support/moto-server.ts';
 
 const environment = await motoEnvironment();
@@ -25,19 +24,6 @@ async function open(text: string): Promise<KeyAdmin> {
 function statesOf(versions: readonly KeyVersion[]): KeyVersion['state'][] {
   return versions.map(({ state }) => state);
 }
-
-testKeyAdmin('AWS Secrets Manager', {
-  env: () => process.env,
-  newReference: async () => await Promise.resolve(`aws-sm:test/${randomUUID()}`),
-  destroys: false,
-  remembersDates: false,
-});
-testKeyAdmin('a field in AWS Secrets Manager', {
-  env: () => process.env,
-  newReference: async () => await Promise.resolve(`aws-sm:test/${randomUUID()}#key`),
-  destroys: false,
-  remembersDates: false,
-});
 
 describe('a key in AWS Secrets Manager', () => {
   async function keyIdOf(text: string): Promise<string> {
@@ -143,13 +129,6 @@ describe('a key in AWS Secrets Manager', () => {
       [made.keyId, rotated.keyId],
       'the version without the field is none of the key',
     );
-  });
-
-  it('may be the first field of a new secret', async () => {
-    const text = `aws-sm:test/${randomUUID()}#key`;
-    using admin = await open(text);
-    const { keyId } = await admin.generate();
-    assert.equal(await keyIdOf(text), keyId);
   });
 
   it('does not take the place of something else', async () => {

@@ -30,21 +30,24 @@ async function put(path: string, data: unknown): Promise<void> {
 testKeyAdmin('a field of a Vault secret', {
   env: vaultEnvironment,
   newReference: async () => await Promise.resolve(`vault:${kv}/team/${randomUUID()}#key`),
-  destroys: true,
+  destroys: 'a version',
+  hasVersions: true,
   remembersDates: true,
 });
 
 testKeyAdmin('a Vault secret of one field', {
   env: vaultEnvironment,
   newReference: async () => await Promise.resolve(`vault:${kv}/${randomUUID()}`),
-  destroys: true,
+  destroys: 'a version',
+  hasVersions: true,
   remembersDates: true,
 });
 
 testKeyAdmin('Vault transit', {
   env: vaultEnvironment,
   newReference: async () => await Promise.resolve(`vault-transit:${transit}/${randomUUID()}`),
-  destroys: true,
+  destroys: 'a version',
+  hasVersions: true,
   remembersDates: true,
 });
 
@@ -236,6 +239,20 @@ describe('a key of Vault transit', () => {
       (await admin.list()).map(({ state }) => state),
       ['destroyed', 'destroyed', 'active'],
     );
+  });
+
+  it('is rotated once, though the answer was lost, and again where it was not rotated', async () => {
+    await using proxy = await FaultProxy.start(Number(new URL(server.address).port));
+    using admin = await open(`vault-transit:${transit}/lost`, { VAULT_ADDR: proxy.endpoint });
+    await admin.generate();
+    const faults = [{ kind: 'reset', direction: 'down', afterBytes: 0 }, refusal('503 Service Unavailable')] as const;
+    for (const [index, fault] of faults.entries()) {
+      proxy.inject(/^POST .*\/rotate /, fault);
+      const made = await admin.rotate();
+      assert.equal(made.version, String(index + 2));
+      assert.deepEqual((await admin.list()).at(-1), made);
+    }
+    assert.equal(proxy.happenedFaults, 2);
   });
 
   it('is disabled in versions that may not decrypt', async () => {

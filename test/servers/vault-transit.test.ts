@@ -72,6 +72,7 @@ for (const derived of [false, true]) {
     bindsContext: true,
     rotate: async () => await rotate(key),
     withMissingVersion: (wrapped) => ofVersion(wrapped, '99'),
+    disable: async (version) => await configure(key, { min_decryption_version: Number(version) + 1 }),
   });
 }
 

@@ -71,6 +71,8 @@ export class AzureVaultDouble implements AsyncDisposable {
   readonly requests: string[] = [];
   /** Answers to give to the next requests with a token instead; `hang` gives half an answer. */
   readonly failures: (JsonAnswer | 'hang' | 'cut')[] = [];
+  /** In how many of the next cases to make a version and cut the connection instead of saying so. */
+  loseAnswers = 0;
   isPermitted = true;
   /** Whether the caller may do more than get, wrap and unwrap. */
   isOfficer = true;
@@ -140,7 +142,7 @@ export class AzureVaultDouble implements AsyncDisposable {
     return this.isPermitted ? undefined : forbidden('ForbiddenByRbac', 'The caller is not authorized.');
   }
 
-  #handle(request: VaultRequest, bytes: Buffer): JsonAnswer {
+  #handle(request: VaultRequest, bytes: Buffer): JsonAnswer | 'cut' {
     const { method, isJson, kind, name, id, verb } = request;
     if (method === 'POST' && kind === 'keys' && isJson && verb.endsWith('wrapkey'))
       return this.#operate(request, bytes);
@@ -155,7 +157,7 @@ export class AzureVaultDouble implements AsyncDisposable {
     return kind === 'keys' ? this.#getKey(name, id) : nothing;
   }
 
-  #administer(request: VaultRequest, bytes: Buffer): JsonAnswer {
+  #administer(request: VaultRequest, bytes: Buffer): JsonAnswer | 'cut' {
     const { name, isJson } = request;
     const calls: Readonly<Record<string, () => JsonAnswer>> = {
       'GET secrets/versions': () => this.#list(this.secrets.get(name) ?? [], request),
@@ -164,7 +166,9 @@ export class AzureVaultDouble implements AsyncDisposable {
       'POST keys/create': () => (isJson ? this.#createKey(name, bytes) : nothing),
       'POST keys/rotate': () => (bytes.byteLength === 0 ? this.#rotateKey(name) : nothing),
     };
-    return calls[`${request.method} ${request.kind}/${request.id}`]?.() ?? nothing;
+    const answer = calls[`${request.method} ${request.kind}/${request.id}`]?.() ?? nothing;
+    const isMade = request.method !== 'GET' && answer.status === 200;
+    return isMade && this.loseAnswers-- > 0 ? 'cut' : answer;
   }
 
   /** A vault knows nothing of a name that it does not have: it lists no versions. */

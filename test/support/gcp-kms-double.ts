@@ -38,7 +38,7 @@ export class GcpKmsDouble implements AsyncDisposable {
   /** Its number. */
   primary = 0;
   labels: unknown;
-  /** In how many of the next cases to make a key and fail to say so. */
+  /** In how many of the next cases to make a key or a version and fail to say so. */
   loseAnswers = 0;
   #rest: GcpRestDouble | undefined;
 
@@ -58,6 +58,11 @@ export class GcpKmsDouble implements AsyncDisposable {
   addVersion(): void {
     this.#makeVersion('ENABLED');
     this.primary = this.versions.length;
+  }
+
+  removeKey(): void {
+    this.versions.length = 0;
+    this.primary = 0;
   }
 
   #makeVersion(state: VersionState): void {
@@ -111,8 +116,7 @@ export class GcpKmsDouble implements AsyncDisposable {
     if (this.versions.length > 0) return googleError('ALREADY_EXISTS', `CryptoKey ${this.keyName} already exists.`);
     this.labels = labels;
     this.addVersion();
-    if (this.loseAnswers-- > 0) return googleError('UNAVAILABLE', 'The service is currently unavailable.');
-    return { status: 200, body: this.#describeKey() };
+    return this.#tell(this.#describeKey());
   }
 
   #describeKey(): object {
@@ -143,7 +147,13 @@ export class GcpKmsDouble implements AsyncDisposable {
   #createVersion(body: RestRequest['body']): JsonAnswer {
     if (Object.keys(body).length > 0) return googleError('INVALID_ARGUMENT', 'The request is not valid.');
     this.#makeVersion(this.firstState);
-    return { status: 200, body: this.#describeVersion(this.versions.length) };
+    return this.#tell(this.#describeVersion(this.versions.length));
+  }
+
+  /** Tells what was made, unless the answer gets lost. */
+  #tell(body: object): JsonAnswer {
+    if (this.loseAnswers-- > 0) return googleError('UNAVAILABLE', 'The service is currently unavailable.');
+    return { status: 200, body };
   }
 
   #getVersion(number: number): JsonAnswer {

@@ -18,6 +18,8 @@ export class GcpSecretsDouble implements AsyncDisposable {
   readonly secrets = new Map<string, SecretVersion[]>();
   /** In how many of the next answers to flip a bit of the payload. */
   damaged = 0;
+  /** In how many of the next cases to make a version and fail to say so. */
+  loseAnswers = 0;
   isPermitted = true;
   /** Whether the account may do more than access versions. */
   isAdministrator = true;
@@ -84,6 +86,7 @@ export class GcpSecretsDouble implements AsyncDisposable {
     const bytes = Buffer.from(data, 'base64');
     if (castagnoli(bytes) !== dataCrc32c) return googleError('INVALID_ARGUMENT', 'Checksum does not match.');
     this.add(secret, bytes);
+    if (this.loseAnswers-- > 0) return googleError('UNAVAILABLE', 'The service is currently unavailable.');
     return this.#answer(secret, this.secrets.get(secret)?.length ?? 0);
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { retryDelayMs, withRetries } from '../../src/core/retry.ts';
+import { retryDelayMs, unlessDone, withRetries } from '../../src/core/retry.ts';
 import { defaultTimings } from '../../src/storage/store-settings.ts';
 
 const policy = { attempts: 4, firstDelayMs: 1, maxDelayMs: 3 };
@@ -99,5 +99,47 @@ describe('retryDelayMs', () => {
   it('heeds what the server asks for, within reason', () => {
     assert.equal(retryDelayMs(patient, 1, 5_000), 5_000);
     assert.equal(retryDelayMs(patient, 1, 86_400_000), 6_000);
+  });
+});
+
+describe('unlessDone', () => {
+  /** An operation whose first answer is lost. */
+  function createOperation(): { readonly operation: () => Promise<number>; readonly calls: () => number } {
+    let calls = 0;
+    const operation = async (): Promise<number> => {
+      calls += 1;
+      if (calls === 1) throw new Error('transient');
+      return calls;
+    };
+    return { operation, calls: () => calls };
+  }
+
+  it('takes what an earlier call came to instead of another call', async () => {
+    const { operation, calls } = createOperation();
+    assert.equal(
+      await withRetries(
+        unlessDone(operation, async () => 7),
+        { policy, isTransient },
+      ),
+      7,
+    );
+    assert.equal(calls(), 1);
+  });
+
+  it('calls again where the earlier call was not carried out, and does not look before the first', async () => {
+    const { operation } = createOperation();
+    let looks = 0;
+    const findOutcome = async (): Promise<undefined> => void (looks += 1);
+    assert.equal(await withRetries(unlessDone(operation, findOutcome), { policy, isTransient }), 2);
+    assert.equal(looks, 1);
+  });
+
+  it('fails where nobody can tell', async () => {
+    const { operation, calls } = createOperation();
+    const findOutcome = async (): Promise<never> => {
+      throw new Error('denied');
+    };
+    await assert.rejects(withRetries(unlessDone(operation, findOutcome), { policy, isTransient }), /denied/);
+    assert.equal(calls(), 1);
   });
 });
