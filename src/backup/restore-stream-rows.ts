@@ -38,7 +38,7 @@ export async function restoreStreamRows(streams: StoredStreams, run: ParallelRun
       await loadObject(object, parts, signal);
       for (const table of tables.completedBy(object.name)) {
         const indexes = weightOf(table) < smallestWeight ? [] : indexesOf(table, entries);
-        queue.addFirst(...indexes.map((id) => buildIndex(id, parts)));
+        queue.addFirst(...indexes.map((ids) => buildIndex(ids, parts)));
       }
     };
   });
@@ -93,13 +93,14 @@ async function loadObject(object: ManifestObject, parts: RowsRun, signal: AbortS
   });
 }
 
-function buildIndex(id: number, { streams, request, run, archive, sessions, done }: RowsRun): Task {
+/** The index first, then the comments on it. */
+function buildIndex(entries: readonly number[], { streams, request, run, archive, sessions, done }: RowsRun): Task {
   return async (signal) => {
-    const chosen = { ...request, entries: [id] };
+    const chosen = { ...request, entries };
     const message = toMessage(await collect(streams.definitions('post-data', chosen, signal), maxDefinitionsBytes));
     if (message !== null) await sessions.use(signal, async (session) => await runMessage(session, message));
-    else await restoreRest({ archive, entries: [id] }, { ...run, jobs: 1 }, signal);
-    done.add(id);
+    else await restoreRest({ archive, entries }, { ...run, jobs: 1 }, signal);
+    for (const id of entries) done.add(id);
   };
 }
 

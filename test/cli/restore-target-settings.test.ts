@@ -30,7 +30,8 @@ const definitions = String.raw`
   CREATE FUNCTION split(text, separator text DEFAULT '\t') RETURNS text[] LANGUAGE sql
     AS $$ SELECT regexp_split_to_array($1, '\s') $$;
   CREATE INDEX middle_rows_digits ON middle_rows (id) WHERE text ~ '^\d';
-  CREATE INDEX large_rows_digits ON large_rows (text) WHERE text ~ '^\d';`;
+  CREATE INDEX large_rows_digits ON large_rows (text) WHERE text ~ '^\d';
+  COMMENT ON INDEX large_rows_digits IS 'begins with \d';`;
 
 /** How a server may read the text that it is sent. */
 const settings = ['standard_conforming_strings = off', 'backslash_quote = off', 'escape_string_warning = off'];
