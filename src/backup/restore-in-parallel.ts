@@ -6,7 +6,6 @@ import { fork } from '../pipeline/fan-out.ts';
 import { runPipeline } from '../pipeline/run-pipeline.ts';
 import { needsScript, restoreArchiveAsScript } from '../postgres/archive-script.ts';
 import { cleanScript } from '../postgres/clean-script.ts';
-import { withServerOptions, type Connection } from '../postgres/connection.ts';
 import { listArchive, restoreArchive } from '../postgres/pg-restore.ts';
 import { planPgRestore } from '../postgres/restore-plan.ts';
 import { openSession, type Row, type Session } from '../postgres/session.ts';
@@ -14,9 +13,6 @@ import { findPgRestore, findPsql, unfinishedMark, type RestoreRun } from './rest
 import { restoreRest, type ParallelRun } from './restore-steps.ts';
 import { restoreStreamRows } from './restore-stream-rows.ts';
 import { warnAll } from './use-case-context.ts';
-
-/** What each session may use to build an index, where the server would give it less. */
-const maintenanceBytes = 256 * 1024 * 1024;
 
 /**
  * Restores with several sessions: first the definitions, then the rows - of several streams side by side, the largest
@@ -26,10 +22,9 @@ const maintenanceBytes = 256 * 1024 * 1024;
  */
 export async function restoreInParallel(run: RestoreRun, jobs: number): Promise<void> {
   const { connection, mode } = run.target;
-  await using session = await openSession(connection, { applicationName: productName, signal: run.context.signal });
-  const target = { ...run.target, connection: await tune(session, mode !== 'existing') };
-  const parallel = { ...run, target, jobs };
+  const parallel = { ...run, jobs };
   if (mode !== 'existing') return await restorePhases(parallel);
+  await using session = await openSession(connection, { applicationName: productName, signal: run.context.signal });
   await demandNothingToKeep(session);
   const startedAt = await readClock(session);
   await session.query(`CREATE SCHEMA ${unfinishedMark}`);
@@ -61,22 +56,6 @@ interface ClockRow extends Row {
 async function readClock(session: Session): Promise<string> {
   const [row] = await session.query<ClockRow>('SELECT clock_timestamp()::text AS now');
   return row?.now ?? 'infinity';
-}
-
-interface MemoryRow extends Row {
-  readonly bytes: number;
-}
-
-/**
- * The connection, with settings for the sessions that restore. Commits of a database without its name yet need not wait
- * for the disk: the renaming does, and writes everything before it.
- */
-async function tune(session: Session, isStaged: boolean): Promise<Connection> {
-  const [row] = await session.query<MemoryRow>(
-    `SELECT pg_size_bytes(current_setting('maintenance_work_mem'))::float8 AS bytes`,
-  );
-  const memory = row !== undefined && row.bytes < maintenanceBytes ? ['maintenance_work_mem=256MB'] : [];
-  return withServerOptions(session.connection, [...memory, ...(isStaged ? ['synchronous_commit=off'] : [])]);
 }
 
 async function restorePhases(run: ParallelRun): Promise<void> {

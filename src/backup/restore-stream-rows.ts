@@ -7,7 +7,7 @@ import { runQueue, type Task } from '../pipeline/run-side-by-side.ts';
 import { indexesOf, parseArchiveContents, type ArchiveEntry } from '../postgres/archive-contents.ts';
 import type { Connection } from '../postgres/connection.ts';
 import { loadRows } from '../postgres/load-rows.ts';
-import { toMessage } from '../postgres/script-message.ts';
+import { runMessage, toMessage } from '../postgres/script-message.ts';
 import { openSession, type Session } from '../postgres/session.ts';
 import { orderForRestore, TablesUnderWay, weightOf } from './restore-order.ts';
 import { findPsql } from './restore-run.ts';
@@ -38,7 +38,7 @@ export async function restoreStreamRows(streams: StoredStreams, run: ParallelRun
       await loadObject(object, parts, signal);
       for (const table of tables.completedBy(object.name)) {
         const indexes = weightOf(table) < smallestWeight ? [] : indexesOf(table, entries);
-        queue.addFirst(...indexes.map((id) => buildIndex(id, parts)));
+        queue.addFirst(...indexes.map((ids) => buildIndex(ids, parts)));
       }
     };
   });
@@ -70,16 +70,9 @@ async function restoreDefinitions({ streams, request, run }: RowsRun): Promise<v
     const psql = await findPsql(target, server, context);
     return await runOneScript({ run, psql, what: 'definitions' }, signal, () => streamOf(script));
   }
-  await using session = await openForScripts(target.connection, signal);
-  await session.query(message);
+  await using session = await openSession(target.connection, { applicationName: productName, signal });
+  await runMessage(session, message);
   warnAll(context, session.takeWarnings());
-}
-
-/** A session in UTF-8: pg sends text in no other encoding. */
-async function openForScripts(connection: Connection, signal: AbortSignal): Promise<Session> {
-  const session = await openSession(connection, { applicationName: productName, signal });
-  await session.query(`SET client_encoding = 'UTF8'`);
-  return session;
 }
 
 async function loadObject(object: ManifestObject, parts: RowsRun, signal: AbortSignal): Promise<void> {
@@ -100,13 +93,14 @@ async function loadObject(object: ManifestObject, parts: RowsRun, signal: AbortS
   });
 }
 
-function buildIndex(id: number, { streams, request, run, archive, sessions, done }: RowsRun): Task {
+/** The index first, then the comments on it. */
+function buildIndex(entries: readonly number[], { streams, request, run, archive, sessions, done }: RowsRun): Task {
   return async (signal) => {
-    const chosen = { ...request, entries: [id] };
+    const chosen = { ...request, entries };
     const message = toMessage(await collect(streams.definitions('post-data', chosen, signal), maxDefinitionsBytes));
-    if (message !== null) await sessions.use(signal, async (session) => void (await session.query(message)));
-    else await restoreRest({ archive, entries: [id] }, { ...run, jobs: 1 }, signal);
-    done.add(id);
+    if (message !== null) await sessions.use(signal, async (session) => await runMessage(session, message));
+    else await restoreRest({ archive, entries }, { ...run, jobs: 1 }, signal);
+    for (const id of entries) done.add(id);
   };
 }
 
@@ -131,7 +125,7 @@ class SessionPool implements AsyncDisposable {
   }
 
   async #open(signal: AbortSignal): Promise<Session> {
-    const session = await openForScripts(this.#connection, signal);
+    const session = await openSession(this.#connection, { applicationName: productName, signal });
     this.#all.add(session);
     return session;
   }

@@ -15,6 +15,7 @@ import { countUserObjects, createSchemas, describeContents, schemaExists } from 
 import type { Archive } from './archive.ts';
 import { defaultJobs } from './default-jobs.ts';
 import { findPgRestore, findPsql, unfinishedMark, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
+import { chooseSettings, readGivenSettings, trySettings, type GivenSettings } from './session-settings.ts';
 import type { StoredStreams } from './stored-streams.ts';
 import { inTarget } from './target-database.ts';
 import { warnAll, type UseCaseContext } from './use-case-context.ts';
@@ -91,7 +92,12 @@ async function restoreInto(
   target: DatabaseTarget & { readonly jobs: number },
   context: UseCaseContext,
 ): Promise<number> {
-  const { server, connection } = await checkTarget(target, context);
+  const { server, given, ...checked } = await checkTarget(target, context);
+  const settings = chooseSettings(given, {
+    jobs: target.jobs,
+    isStaged: target.jobs > 1 && target.mode !== 'existing',
+  });
+  const connection = await trySettings(checked.connection, settings, context.signal);
   const meter = new Meter();
   target.onStart?.(meter);
   const run = { archive, target: { ...target, connection }, server, context, meter };
@@ -177,11 +183,11 @@ function unsupportedForScripts(options: RestoreRequest): string | null {
 async function checkTarget(
   target: DatabaseTarget,
   context: UseCaseContext,
-): Promise<{ server: ServerInfo; connection: Connection }> {
+): Promise<{ server: ServerInfo; given: GivenSettings; connection: Connection }> {
   await using session = await openSession(target.connection, { applicationName: productName, signal: context.signal });
   const server = await readServerInfo(session);
   if (!target.clean) await demandEmpty(session, server);
-  return { server, connection: session.connection };
+  return { server, given: await readGivenSettings(session), connection: session.connection };
 }
 
 async function demandEmpty(session: Session, server: ServerInfo): Promise<void> {

@@ -4,7 +4,7 @@ import type { TableName } from './snapshot.ts';
 export interface ArchiveEntry {
   /** What `pg_restore --use-list` knows it by. */
   readonly id: number;
-  readonly type: 'TABLE' | 'INDEX' | 'CONSTRAINT' | 'other';
+  readonly type: 'TABLE' | 'INDEX' | 'CONSTRAINT' | 'COMMENT' | 'other';
   /** Schema, name and owner, with a space between them. */
   readonly label: string;
   /** Ids of the entries that have to be restored before it. */
@@ -13,6 +13,8 @@ export interface ArchiveEntry {
 
 const tableCatalog = '1259';
 const constraintCatalog = '2606';
+/** Of what is in none itself. */
+const noCatalog = '0';
 /** Names may have anything but newlines, which pg_restore replaces; what JavaScript takes for the end of a line, too. */
 const entryLine = /^(\d+); (\d+) \d+ (.+)$/s;
 const dependsLine = /^;\tdepends on: ([\d ]+)$/;
@@ -40,19 +42,28 @@ function describe(catalog: string, description: string): Pick<ArchiveEntry, 'typ
   const label = description.slice(word.length + 1);
   if (catalog === tableCatalog && (word === 'TABLE' || word === 'INDEX')) return { type: word, label };
   if (catalog === constraintCatalog && word === 'CONSTRAINT') return { type: word, label };
+  if (catalog === noCatalog && word === 'COMMENT') return { type: word, label };
   return { type: 'other', label };
 }
 
 /**
  * The entries - indexes, and the constraints that are indexes - that need nothing but the rows of `table`: no function,
- * which could read other tables. None where it cannot be said for sure which entry the table itself is.
+ * which could read other tables; each with the comments on it. None where it cannot be said for sure which entry the
+ * table itself is.
  */
-export function indexesOf(table: TableName, entries: readonly ArchiveEntry[]): number[] {
+export function indexesOf(table: TableName, entries: readonly ArchiveEntry[]): number[][] {
   const prefix = `${table.schema} ${table.name} `;
   const [own, ...others] = entries.filter(({ type, label }) => type === 'TABLE' && label.startsWith(prefix));
   if (own === undefined || others.length > 0) return [];
   return entries
     .filter(({ type, dependsOn }) => (type === 'INDEX' || type === 'CONSTRAINT') && isOnly(dependsOn, own.id))
+    .map(({ id }) => [id, ...commentsOn(id, entries)]);
+}
+
+/** To pg_restore, a comment is in the section of what is in front of it: without its index, it could be left out. */
+function commentsOn(commented: number, entries: readonly ArchiveEntry[]): number[] {
+  return entries
+    .filter(({ type, dependsOn }) => type === 'COMMENT' && isOnly(dependsOn, commented))
     .map(({ id }) => id);
 }
 

@@ -64,14 +64,18 @@ export function createNonce(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** Runs a script through psql, and fails unless psql gets past its end. */
+/**
+ * Runs a script through psql, and fails unless psql gets past its end. What ends psql before cancels its query: the server
+ * would go on with an index, and keep its locks.
+ */
 export async function runScript(
   run: PsqlRun,
   nonce: string,
   script: ByteStream,
 ): Promise<{ readonly marks: ScriptMarks; readonly warnings: readonly string[] }> {
   const { tool, connection, signal, graceMs } = run;
-  const client = startClientProcess(tool, { args: psqlArgs, connection, withStdin: true, signal, graceMs });
+  const ending = { signal, graceMs, interruptFirst: true };
+  const client = startClientProcess(tool, { args: psqlArgs, connection, withStdin: true, ...ending });
   try {
     const marks = readMarks(client.stdout, nonce);
     const fed = await feedClient(client, untilDone(script, nonce), { signal, onEarlyEnd: 'return' });

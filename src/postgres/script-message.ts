@@ -1,3 +1,5 @@
+import type { Session } from './session.ts';
+
 /** The server takes a message apart as a whole, into many times its size. */
 const maxBytes = 1024 * 1024;
 const encodingSetting = "\nSET client_encoding = 'UTF8';\n";
@@ -5,10 +7,19 @@ const stringSetting = '\nSET standard_conforming_strings = on;\n';
 /** What scripts of pg_restore since August 2025 have for psql, at their beginning and their end. */
 const restriction = /^((?:--.*\n|\n)*)\\restrict (\w+)\n/;
 
+/** pg sends text in no other encoding; and the server reads a whole message before it runs what the message sets. */
+const readAsWritten = "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on";
+
+/** Runs what `toMessage` gave, whatever the session has been used for and its role has set. Errors: as of `query`. */
+export async function runMessage(session: Session, message: string): Promise<void> {
+  await session.query(readAsWritten);
+  await session.query(message);
+}
+
 /**
- * A script of pg_restore as the text of one message, which the server runs in one transaction; for a session that is in
- * UTF-8. To a server far away that is one way there and back, where psql has one for each statement. `null` where the
- * server could read it in another way than psql: large, in another encoding, with other rules for strings.
+ * A script of pg_restore as the text of one message for `runMessage`, which the server runs in one transaction. To a
+ * server far away that is one way there and back, where psql has one for each statement. `null` where the server could
+ * read it in another way than psql: large, in another encoding, with other rules for strings.
  */
 export function toMessage(script: Buffer): string | null {
   if (script.byteLength > maxBytes || !script.includes(encodingSetting) || !script.includes(stringSetting)) return null;

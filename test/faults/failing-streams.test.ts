@@ -226,7 +226,7 @@ describe('a restore with several sessions that the server does not let finish', 
   it('for the role has no more connections', async () => {
     await teller.cluster.runSql('postgres', `CREATE ROLE few LOGIN PASSWORD 'few' CREATEDB CONNECTION LIMIT 2`);
     const env = { PGUSER: 'few', PGPASSWORD: 'few' };
-    const run = await story.run(`${restore('streams', 'create')} --no-owner`, { env });
+    const run = await story.run(`${restore('streams', 'create')} --jobs 3 --no-owner`, { env });
     assertFailure(run, { code: 10, message: /too many connections for role "few"/, hint: /limit of the role/ });
     await assertUntouched('create');
   });
