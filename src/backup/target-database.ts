@@ -3,7 +3,7 @@ import { BackupError, describeError } from '../core/backup-error.ts';
 import { productName } from '../core/version.ts';
 import { dropSubscriptionsScript } from '../postgres/clean-script.ts';
 import { describeConnection, withDatabase, type Connection } from '../postgres/connection.ts';
-import { demandSwapRights, renameDatabase, swapDatabases } from '../postgres/rename-database.ts';
+import { demandSwapRights, renameDatabase, swapDatabases, type LostSetting } from '../postgres/rename-database.ts';
 import { openSession, type Session } from '../postgres/session.ts';
 import {
   createDatabase,
@@ -64,7 +64,11 @@ export async function inTarget<Result>(
     const result = await work(target);
     const formerName = mode === 'swap' ? deriveName(name, 'before') : null;
     context.signal.throwIfAborted();
-    await giveName(connection, { fresh, name, formerName });
+    const lost = await giveName(connection, { fresh, name, formerName });
+    for (const { name: setting, role, problem } of lost) {
+      const whose = role === null ? '' : ` of role "${role}"`;
+      context.log.warn({ problem }, `setting "${setting}"${whose} is not carried over from "${formerName}"`);
+    }
     return { result, formerName };
   } catch (error) {
     await dropAfterFailure(target, context);
@@ -115,12 +119,15 @@ interface NewName {
 }
 
 /** From here on an interruption comes too late. */
-async function giveName(connection: Connection, { fresh, name, formerName }: NewName): Promise<void> {
-  if (fresh === name) return;
+async function giveName(connection: Connection, { fresh, name, formerName }: NewName): Promise<readonly LostSetting[]> {
+  if (fresh === name) return [];
   await using renaming = await openMaintenanceSession(connection, undefined);
-  if (formerName === null) return await renameDatabase(renaming, fresh, name);
+  if (formerName === null) {
+    await renameDatabase(renaming, fresh, name);
+    return [];
+  }
   await using ending = await openMaintenanceSession(connection, undefined);
-  await swapDatabases({ renaming, ending }, { fresh, name, formerName });
+  return await swapDatabases({ renaming, ending }, { fresh, name, formerName });
 }
 
 /** Not ended by an interruption, which would not keep the server from making it. */
