@@ -41,6 +41,7 @@ class HeldTargetLock implements TargetLock {
   readonly #lose: (reason: BackupError) => void;
   #held: Held;
   #confirming: Promise<number> | null = null;
+  #isReleased = false;
 
   constructor(held: Held) {
     const { promise, resolve } = Promise.withResolvers<BackupError>();
@@ -68,6 +69,7 @@ class HeldTargetLock implements TargetLock {
   /** Never fails: where there is no way to the server now, `confirm` tries again when it matters. */
   async #watch(): Promise<void> {
     await this.#held.session.lost;
+    if (this.#isReleased) return;
     try {
       await this.confirm();
     } catch (error) {
@@ -76,6 +78,7 @@ class HeldTargetLock implements TargetLock {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isReleased = true;
     await this.#confirming?.catch(() => {});
     const { session } = this.#held;
     // Without a session there is nothing to release.
