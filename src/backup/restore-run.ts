@@ -3,6 +3,7 @@ import { findClientTool, type ClientTool } from '../postgres/client-tools.ts';
 import type { Connection } from '../postgres/connection.ts';
 import type { RestoreRequest } from '../postgres/restore-plan.ts';
 import type { ServerInfo } from '../postgres/server-info.ts';
+import type { TargetLock } from '../postgres/target-lock.ts';
 import type { Archive } from './archive.ts';
 import type { TargetMode } from './target-database.ts';
 import type { UseCaseContext } from './use-case-context.ts';
@@ -34,6 +35,8 @@ export interface RestoreRun {
   readonly archive: Archive;
   readonly target: DatabaseTarget;
   readonly server: ServerInfo;
+  /** Keeps other restores out of the database. */
+  readonly lock: TargetLock;
   readonly context: UseCaseContext;
   /** Counts what the client programs are given. */
   readonly meter: Meter;

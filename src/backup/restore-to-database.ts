@@ -10,11 +10,14 @@ import { restoreArchive } from '../postgres/pg-restore.ts';
 import { restoreScript } from '../postgres/psql.ts';
 import { planPgRestore, type RestoreRequest } from '../postgres/restore-plan.ts';
 import { readServerInfo, type ServerInfo } from '../postgres/server-info.ts';
-import { openSession, type Session } from '../postgres/session.ts';
-import { countUserObjects, createSchemas, describeContents, schemaExists } from '../postgres/target-database.ts';
+import { openSession } from '../postgres/session.ts';
+import { createSchemas } from '../postgres/target-database.ts';
+import { lockTarget } from '../postgres/target-lock.ts';
 import type { Archive } from './archive.ts';
+import { abortOn } from './create-run.ts';
 import { defaultJobs } from './default-jobs.ts';
-import { findPgRestore, findPsql, unfinishedMark, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
+import { demandEmpty } from './demand-empty.ts';
+import { findPgRestore, findPsql, type DatabaseTarget, type RestoreRun } from './restore-run.ts';
 import { chooseSettings, readGivenSettings, trySettings, type GivenSettings } from './session-settings.ts';
 import type { StoredStreams } from './stored-streams.ts';
 import { inTarget } from './target-database.ts';
@@ -34,7 +37,8 @@ export interface DatabaseRestoreReport {
  * Restores into a database, whole or not at all. One job: in one transaction for archives, and for scripts too unless they
  * commit on their own. Several jobs (`restoreInParallel`) cannot be one transaction: a database that is made for the
  * restore gets its name only when it is complete, and one that was there and empty is emptied again by a failure.
- * Refuses a database that is not empty, unless `clean`. Errors: `conflict` (not empty, or there already), `usage`
+ * Refuses a database that is not empty, unless `clean`, and one into which another restore is running. Errors: `conflict`
+ * (those, or there already), `usage`
  * (several jobs into what must stay as it was), `postgres`, `integrity`, those of the archive.
  */
 export async function restoreToDatabase(
@@ -92,15 +96,18 @@ async function restoreInto(
   target: DatabaseTarget & { readonly jobs: number },
   context: UseCaseContext,
 ): Promise<number> {
-  const { server, given, ...checked } = await checkTarget(target, context);
+  const { server, given, ...found } = await findTarget(target, context);
+  await using lock = await lockTarget(found.connection);
+  const signal = AbortSignal.any([context.signal, abortOn(lock.lost)]);
+  if (!target.clean) await demandEmptyTarget(found.connection, signal);
   const settings = chooseSettings(given, {
     jobs: target.jobs,
     isStaged: target.jobs > 1 && target.mode !== 'existing',
   });
-  const connection = await trySettings(checked.connection, settings, context.signal);
+  const connection = await trySettings(found.connection, settings, signal);
   const meter = new Meter();
   target.onStart?.(meter);
-  const run = { archive, target: { ...target, connection }, server, context, meter };
+  const run = { archive, target: { ...target, connection }, server, lock, context: { ...context, signal }, meter };
   if (target.jobs > 1) {
     const { restoreInParallel } = await import('./restore-in-parallel.ts');
     await restoreInParallel(run, target.jobs);
@@ -180,30 +187,16 @@ function unsupportedForScripts(options: RestoreRequest): string | null {
 }
 
 /** Also gives the connection to the very server that was looked at. */
-async function checkTarget(
+async function findTarget(
   target: DatabaseTarget,
   context: UseCaseContext,
 ): Promise<{ server: ServerInfo; given: GivenSettings; connection: Connection }> {
   await using session = await openSession(target.connection, { applicationName: productName, signal: context.signal });
   const server = await readServerInfo(session);
-  if (!target.clean) await demandEmpty(session, server);
   return { server, given: await readGivenSettings(session), connection: session.connection };
 }
 
-async function demandEmpty(session: Session, server: ServerInfo): Promise<void> {
-  if (await schemaExists(session, unfinishedMark)) {
-    throw new BackupError(
-      'conflict',
-      `database "${server.database}" is not complete: a restore into it was interrupted`,
-      {
-        hint: 'Let a restore that still runs come to its end; otherwise replace what is there with --clean.',
-      },
-    );
-  }
-  const found = describeContents(await countUserObjects(session));
-  if (found !== null) {
-    throw new BackupError('conflict', `database "${server.database}" is not empty: it has ${found}`, {
-      hint: 'Restore into a new database with --create-db, or replace what is there with --clean.',
-    });
-  }
+async function demandEmptyTarget(connection: Connection, signal: AbortSignal): Promise<void> {
+  await using session = await openSession(connection, { applicationName: productName, signal });
+  await demandEmpty(session, 'nothing');
 }

@@ -1,10 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { productName } from '../core/version.ts';
+import { dropSubscriptionsScript } from '../postgres/clean-script.ts';
 import { describeConnection, withDatabase, type Connection } from '../postgres/connection.ts';
-import { demandSwapRights, renameDatabase, swapDatabases } from '../postgres/rename-database.ts';
+import { demandSwapRights, renameDatabase, swapDatabases, type LostSetting } from '../postgres/rename-database.ts';
 import { openSession, type Session } from '../postgres/session.ts';
-import { createDatabase, databaseExists, dropDatabase, findUnused, tablespaceOf } from '../postgres/target-database.ts';
+import {
+  createDatabase,
+  databaseExists,
+  dropDatabase,
+  findUnused,
+  hasSubscriptions,
+  tablespaceOf,
+} from '../postgres/target-database.ts';
 import type { Archive } from './archive.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
@@ -27,6 +35,8 @@ const maintenanceDatabases = ['postgres', 'template1'] as const;
 
 /** Like a fresh server would have it, when nothing is known of the database dumped. */
 const defaultLocale = { encoding: 'UTF8', collate: 'C', ctype: 'C' } as const;
+
+const subscriptionsTimeout = '30s';
 
 /** PostgreSQL's limit for names, in bytes. */
 const maxNameBytes = 63;
@@ -54,7 +64,11 @@ export async function inTarget<Result>(
     const result = await work(target);
     const formerName = mode === 'swap' ? deriveName(name, 'before') : null;
     context.signal.throwIfAborted();
-    await giveName(connection, { fresh, name, formerName });
+    const lost = await giveName(connection, { fresh, name, formerName });
+    for (const { name: setting, role, problem } of lost) {
+      const whose = role === null ? '' : ` of role "${role}"`;
+      context.log.warn({ problem }, `setting "${setting}"${whose} is not carried over from "${formerName}"`);
+    }
     return { result, formerName };
   } catch (error) {
     await dropAfterFailure(target, context);
@@ -105,12 +119,15 @@ interface NewName {
 }
 
 /** From here on an interruption comes too late. */
-async function giveName(connection: Connection, { fresh, name, formerName }: NewName): Promise<void> {
-  if (fresh === name) return;
+async function giveName(connection: Connection, { fresh, name, formerName }: NewName): Promise<readonly LostSetting[]> {
+  if (fresh === name) return [];
   await using renaming = await openMaintenanceSession(connection, undefined);
-  if (formerName === null) return await renameDatabase(renaming, fresh, name);
+  if (formerName === null) {
+    await renameDatabase(renaming, fresh, name);
+    return [];
+  }
   await using ending = await openMaintenanceSession(connection, undefined);
-  await swapDatabases({ renaming, ending }, { fresh, name, formerName });
+  return await swapDatabases({ renaming, ending }, { fresh, name, formerName });
 }
 
 /** Not ended by an interruption, which would not keep the server from making it. */
@@ -133,6 +150,7 @@ async function createTarget(target: Connection, plan: TargetPlan, context: UseCa
 async function dropAfterFailure(connection: Connection, context: UseCaseContext): Promise<void> {
   try {
     await using session = await openMaintenanceSession(connection, undefined);
+    if (await hasSubscriptions(session, connection.database)) await dropRestoredSubscriptions(connection);
     await dropDatabase(session, connection.database);
   } catch (error) {
     context.log.warn(
@@ -140,6 +158,13 @@ async function dropAfterFailure(connection: Connection, context: UseCaseContext)
       `cannot drop ${describeConnection(connection)}: it holds nothing that can be used`,
     );
   }
+}
+
+/** From inside: there is no other way. A long transaction that changes some in another database may be in the way. */
+async function dropRestoredSubscriptions(connection: Connection): Promise<void> {
+  await using session = await openSession(connection, { applicationName: productName });
+  await session.query(`SET lock_timeout = '${subscriptionsTimeout}'`);
+  await session.query(dropSubscriptionsScript);
 }
 
 async function openMaintenanceSession(connection: Connection, signal: AbortSignal | undefined): Promise<Session> {

@@ -24,24 +24,56 @@ const dropTables = forEach(`
     relnamespace::pg_catalog.regnamespace, relname)
   ${made('pg_class')} AND relkind IN ('r', 'p', 'f', 'm') AND relnamespace::pg_catalog.regnamespace::text !~ '^pg_'`);
 
+/** Those of all databases are in one catalog. */
+const subscriptions = `pg_catalog.pg_subscription AS s
+    WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
+
+/** Statements for a block that declares `statement` and `used`, the origins of what came to any subscription. */
+const dropSubscriptions = `
+  IF EXISTS (SELECT FROM ${subscriptions}) THEN
+    IF pg_catalog.has_function_privilege('pg_catalog.pg_show_replication_origin_status()', 'EXECUTE') THEN
+      SELECT pg_catalog.array_agg(external_id) INTO used FROM pg_catalog.pg_show_replication_origin_status();
+    END IF;
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(subname), ', ' ORDER BY subname) INTO statement
+      FROM ${subscriptions} AND (subenabled OR subslotname IS NOT NULL AND (
+        EXISTS (SELECT FROM pg_catalog.pg_subscription_rel WHERE srsubid = s.oid)
+        OR 'pg_' || s.oid = ANY (used)));
+    IF statement IS NOT NULL THEN
+      RAISE EXCEPTION 'the database has subscriptions that are in use: %', statement;
+    END IF;
+    ${forEach(`SELECT pg_catalog.format('ALTER SUBSCRIPTION %I SET (slot_name = NONE); DROP SUBSCRIPTION %I',
+      subname, subname) FROM ${subscriptions}`)}
+  END IF;`;
+
+/**
+ * SQL that drops the subscriptions of a database that nothing has come to yet, as a restore makes them. Fails when one is in
+ * use: it is enabled, or has been, and has a slot, which would be left on its publisher, keeping all its WAL. As long as
+ * the transaction is not over, no other subscription of the server can be started, changed or dumped.
+ */
+export const dropSubscriptionsScript = `DO $drop$
+DECLARE
+  statement text;
+  used text[];
+BEGIN${dropSubscriptions}
+END
+$drop$`;
+
 /**
  * SQL that takes everything its users have put into a database out of it, for a restore over what is there. It runs in
  * the transaction of the restore: when that fails, nothing is gone. `pg_restore --clean` would not do: it drops object by
  * object, which fails on partitions with keys, and leaves what the archive does not have.
  *
  * Stays: settings of the database itself, default privileges that name no schema, privileges on the system's own tables.
- * Subscriptions cannot be dropped in a transaction: the script fails when there are any.
+ * Fails when a subscription is in use, see `dropSubscriptionsScript`.
  */
 export function cleanScript(serverMajor: number): string {
   return `SET client_min_messages = error;
 DO $clean$
 DECLARE
   statement text;
+  used text[];
 BEGIN
-  IF EXISTS (SELECT FROM pg_catalog.pg_subscription
-             WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) THEN
-    RAISE EXCEPTION 'the database has subscriptions, which cannot be dropped in a transaction';
-  END IF;
+  ${dropSubscriptions}
   ${dropEach('EVENT TRIGGER', 'pg_event_trigger', 'evtname')}
   ${dropEach('PUBLICATION', 'pg_publication', 'pubname')}
   ${dropTables}

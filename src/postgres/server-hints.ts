@@ -31,6 +31,7 @@ const hints: readonly (readonly [RegExp, string])[] = [
     'Restore as a superuser, or leave the extension out.',
   ],
   [/role ".*" does not exist/, 'Create the roles first, or restore with --no-owner and --no-privileges.'],
+  [/has subscriptions that are in use/, 'Drop them first: DROP SUBSCRIPTION removes their slots as well.'],
   [/permission denied/, 'Use a role with the rights needed: pg_read_all_data to dump, the owner to restore.'],
   [/already exists/, 'Restore into an empty database, or use --clean.'],
   [

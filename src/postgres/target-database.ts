@@ -185,6 +185,12 @@ export function createSchemas(names: readonly string[]): string {
   return names.map((name) => `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(name)};\n`).join('');
 }
 
+/** Whether the database cannot be dropped, for it has subscriptions. `session` may be in another one of the same server. */
+export async function hasSubscriptions(session: Session, name: string): Promise<boolean> {
+  const sql = 'SELECT FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = $1) LIMIT 1';
+  return (await session.query(sql, [name])).length > 0;
+}
+
 /** Drops a database, if it is there, and ends the sessions in it. `session` is in another one of the same server. */
 export async function dropDatabase(session: Session, name: string): Promise<void> {
   await session.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`);

@@ -147,6 +147,33 @@ describe('restore --swap', () => {
     assert.match(JSON.stringify(await traitsOf('elsewhere')), /"tablespace":"pg_default"/);
   });
 
+  it('names each setting that the role may not carry over', async () => {
+    await createTheirs('tuned');
+    await teller.cluster.runSql(
+      'postgres',
+      `CREATE ROLE keeper LOGIN PASSWORD 'keeper' CREATEDB; CREATE ROLE "Odd ""user""";
+       ALTER DATABASE tuned OWNER TO keeper;
+       ALTER DATABASE tuned SET log_min_duration_statement = '1s';
+       ALTER DATABASE tuned SET work_mem = '12MB';
+       ALTER ROLE "Odd ""user""" IN DATABASE tuned SET statement_timeout = '3s';
+       ALTER ROLE keeper IN DATABASE tuned SET statement_timeout = '5s'`,
+    );
+    const env = { PGUSER: 'keeper', PGPASSWORD: 'keeper' };
+    const run = await story.run(`restore --label streams ${aesKey} --target tuned --swap --no-owner`, { env });
+    assert.equal(run.code, 0, run.stderr);
+    const named = [...run.stderr.matchAll(/warn: (setting .*) is not carried over from "tuned_before_[0-9a-f]{6}"/g)];
+    assert.deepEqual(
+      new Set(named.map(([, setting]) => setting)),
+      new Set(['setting "log_min_duration_statement"', 'setting "statement_timeout" of role "Odd "user""']),
+    );
+    assert.match(run.stderr, /permission denied to set parameter "log_min_duration_statement"/);
+    const { settings } = (await traitsOf('tuned')) as { readonly settings: readonly string[] };
+    assert.deepEqual(
+      settings.map((setting) => setting.replace(/^\d+ /, '')),
+      ['work_mem=12MB', 'statement_timeout=5s'],
+    );
+  });
+
   it('lets in nobody who was not let in before', async () => {
     await createTheirs('closed');
     await teller.cluster.query('postgres', 'ALTER DATABASE closed ALLOW_CONNECTIONS false');
@@ -282,6 +309,19 @@ describe('restore --swap that cannot be done leaves the database as it was, and 
       assert.deepEqual(await databasesLike(name), [name]);
     });
   }
+
+  it('for the role is a member of its owner that does not inherit', async () => {
+    await createTheirs('not_inherited');
+    await teller.cluster.runSql(
+      'postgres',
+      `CREATE ROLE owners; ALTER DATABASE not_inherited OWNER TO owners;
+       CREATE ROLE member LOGIN PASSWORD 'member' CREATEDB NOINHERIT IN ROLE owners`,
+    );
+    const env = { PGUSER: 'member', PGPASSWORD: 'member' };
+    const run = await story.run(failing('not_inherited', '--swap --no-owner'), { env });
+    assertFailure(run, { code: 10, message: /^the role may not put another database in the place of "not_inherited"/ });
+    await assertTheirs('not_inherited');
+  });
 
   it('for the role may not end the sessions of a superuser in it; once they are gone, it can', async () => {
     await createTheirs('held');

@@ -4,7 +4,7 @@ import { cleanScript } from '../../src/postgres/clean-script.ts';
 import { assertSameDatabase, describeDifferences } from '../support/database-difference.ts';
 import { fingerprintDatabase } from '../support/database-fingerprint.ts';
 import { startCluster, type Cluster } from '../support/postgres-cluster.ts';
-import { createSampleDatabase } from '../support/sample-database.ts';
+import { createEveryKindDatabase, createSampleDatabase } from '../support/sample-database.ts';
 
 describe('the script that empties a database', () => {
   let cluster: Cluster;
@@ -28,6 +28,16 @@ describe('the script that empties a database', () => {
       (difference) => !/COLUMN pg_authid|default (?:privileges|acl) for .*functions/i.test(difference),
     );
     assert.deepEqual(inTheWay, []);
+  });
+
+  it('takes subscriptions with it that never were in use', async () => {
+    await createEveryKindDatabase(cluster, 'subscribed', { withSubscriptions: true });
+    const original = await fingerprintDatabase(cluster, 'subscribed');
+    await cluster.runSql('subscribed', `BEGIN; ${cleanScript(15)} ROLLBACK;`);
+    assertSameDatabase(await fingerprintDatabase(cluster, 'subscribed'), original);
+    await cluster.runSql('subscribed', `BEGIN; ${cleanScript(15)} COMMIT;`);
+    // Which it could not be with a subscription.
+    await cluster.dropDatabase('subscribed');
   });
 
   it('takes nothing away when its transaction is rolled back', async () => {

@@ -25,7 +25,7 @@ export async function createSampleDatabase(cluster: Cluster, name: string, optio
 }
 
 export interface EveryKindOptions extends SampleOptions {
-  /** A database with subscriptions, connected or not, can neither be dropped nor cleaned. */
+  /** A database with subscriptions, connected or not, cannot be dropped. */
   readonly withSubscriptions?: boolean;
 }
 
