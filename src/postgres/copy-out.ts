@@ -23,7 +23,7 @@ export interface CopyOutRun {
 }
 
 export interface CopyOutProcess extends DumpProcess {
-  /** Rows of each part of the unit, once `output` has ended; `null` where the server does not count (`track_counts`). */
+  /** Rows of each part of the unit, once `output` has ended; `null` where the server does not count them. */
   rows(): readonly (number | null)[];
 }
 
@@ -95,7 +95,10 @@ export function copyOutSql(run: CopyOutRun): string {
   ].join('\n');
 }
 
-/** The server counts the rows that a scan gives, for each table and transaction. */
+/**
+ * The server counts the rows that a scan gives, for each table and transaction. That is up to the access method: of others
+ * than its own nobody knows.
+ */
 function copyPart(part: TablePart, index: number): string[] {
   const name = tableInScript(part.table);
   const columns = part.table.columns.map(quoteIdentifierInAscii).join(', ');
@@ -104,7 +107,9 @@ function copyPart(part: TablePart, index: number): string[] {
   return [
     print(`COPY ${name} (${columns}) FROM stdin;`),
     `COPY ${source} TO STDOUT;`,
-    `SELECT CASE WHEN pg_catalog.current_setting('track_counts')::pg_catalog.bool`,
+    `SELECT CASE WHEN pg_catalog.current_setting('track_counts')::pg_catalog.bool AND EXISTS (SELECT`,
+    `FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_am AS a ON a.oid = c.relam`,
+    `WHERE c.oid = ${part.table.oid} AND a.amname = 'heap')`,
     `THEN pg_catalog.pg_stat_get_xact_tuples_returned(${part.table.oid})::pg_catalog.text`,
     `ELSE '?' END AS rows_${index} \\gset`,
     print('\\.\n'),

@@ -133,6 +133,22 @@ describe('a table that is copied in ranges of blocks', () => {
   });
 });
 
+describe('a table with an access method that may not count what it reads', () => {
+  it('is copied, and nothing is said of its rows', async () => {
+    await cluster.createDatabase('foreign_method');
+    await cluster.runSql(
+      'foreign_method',
+      `CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;
+       CREATE TABLE elsewhere USING other AS SELECT n FROM generate_series(1, 10) AS n;`,
+    );
+    await using snapshot = await openSnapshotOf('foreign_method');
+    const tables = await findTables('foreign_method', snapshot);
+    const parts = tables.map((table) => ({ table, blocks: null }));
+    const { script, rows } = await copyOut({ database: 'foreign_method', snapshot, parts });
+    assert.deepEqual([rows, rowsIn(script).length], [[null], 10]);
+  });
+});
+
 describe('many tables that share a unit', () => {
   const tableCount = 250;
   /** As long as names get, and all of it escaped. */
