@@ -149,6 +149,27 @@ describe('a table with an access method that may not count what it reads', () =>
   });
 });
 
+describe('a table whose name leads to another one by the time that it is copied', () => {
+  it('fails the copy, with others before and after it', async () => {
+    await cluster.createDatabase('swapped');
+    const table = (name: string) => `CREATE TABLE ${name} AS SELECT 1 AS n;`;
+    await cluster.runSql('swapped', `CREATE SCHEMA app; ${['first', 'app.moved', 'last'].map(table).join('\n')}`);
+    const names = `relname IN ('first', 'moved', 'last')`;
+    const oids = await cluster.query<{ oid: number }>('swapped', `SELECT oid::int AS oid FROM pg_class WHERE ${names}`);
+    await using snapshot = await openSnapshotOf('swapped');
+    const numbers = oids.map(({ oid }) => oid);
+    const tables = await findDataTables(numbers, snapshot, { versionNum: 150_000, encoding: 'UTF8' });
+    const parts = tables.toSorted((a, b) => a.oid - b.oid).map((found) => ({ table: found, blocks: null }));
+    assert.deepEqual((await copyOut({ database: 'swapped', snapshot, parts })).rows, [1, 1, 1]);
+    await cluster.query('swapped', `ALTER SCHEMA app RENAME TO app_old; CREATE SCHEMA app; ${table('app.moved')}`);
+    await assert.rejects(copyOut({ database: 'swapped', snapshot, parts }), {
+      kind: 'postgres',
+      message: 'psql found another table, or none, under the name "app"."moved": its schema was renamed',
+      hint: 'Run the backup again.',
+    });
+  });
+});
+
 describe('many tables that share a unit', () => {
   const tableCount = 250;
   /** As long as names get, and all of it escaped. */
