@@ -141,21 +141,26 @@ export class StoredStreams {
     signal: AbortSignal,
   ): AsyncIterable<DataScriptPiece> {
     const script = this.read(object, signal);
-    const pieces = this.#chosenPieces(watch === undefined ? script : watch(script), request, signal);
+    const pieces = this.#chosenPieces(
+      object,
+      { ...request, script: watch === undefined ? script : watch(script) },
+      signal,
+    );
     return nameDamage(`object "${this.#keyOf(object)}"`, pieces);
   }
 
   async *#chosenPieces(
-    script: ByteStream,
-    { options, isFrozen }: ScriptRequest,
+    { name }: ManifestObject,
+    { options, isFrozen, script }: ScriptRequest & { readonly script: ByteStream },
     signal: AbortSignal,
   ): AsyncIterable<DataScriptPiece> {
     const wanted = planPgRestore(options).isSelective ? await this.#chooseTables(options, signal) : null;
-    const whole =
-      isFrozen === true ? (await this.contents(signal)).tables.filter(({ parts }) => parts.length === 1) : [];
+    const { tables } = await this.contents(signal);
+    const whole = isFrozen === true ? tables.filter(({ parts }) => parts.length === 1) : [];
     yield* readDataPieces(script, {
       wanted: wanted && new Set(wanted.map(tableInScript)),
       frozen: new Set(whole.map(tableInScript)),
+      rows: rowsIn(name, tables),
     });
   }
 
@@ -218,4 +223,13 @@ export class StoredStreams {
   #keyOf(object: ManifestObject): string {
     return objectKey(this.#parts.backup.manifest, object.name);
   }
+}
+
+/** How many rows an object has of each table that has some there. */
+function rowsIn(object: string, tables: Contents['tables']): Map<string, number | null> {
+  return new Map(
+    tables.flatMap((table) =>
+      table.parts.flatMap((part) => (part.object === object ? [[tableInScript(table), part.rows] as const] : [])),
+    ),
+  );
 }

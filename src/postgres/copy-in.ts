@@ -19,7 +19,7 @@ function header(bodyBytes: number): Buffer {
 /** What pg calls of a query that it is given, as far as COPY needs it; its types do not know them. */
 interface CopyQuery extends Submittable {
   handleCopyInResponse(): void;
-  handleCommandComplete(): void;
+  handleCommandComplete(message: { readonly text: string }): void;
   handleReadyForQuery(): void;
   handleError(error: Error): void;
 }
@@ -31,11 +31,12 @@ interface CopyQuery extends Submittable {
 export class CopyIn implements CopyQuery {
   readonly #sql: string;
   readonly #ready = Promise.withResolvers<void>();
-  readonly #complete = Promise.withResolvers<void>();
+  readonly #complete = Promise.withResolvers<number>();
   #connection: PgConnection | undefined;
   /** The chunk on its way. */
   #written: PromiseWithResolvers<void> | undefined;
   #failure: Error | undefined;
+  #rows = 0;
 
   constructor(sql: string) {
     this.#sql = sql;
@@ -66,10 +67,10 @@ export class CopyIn implements CopyQuery {
     await written.promise;
   }
 
-  /** Ends the rows, and settles when the server has them all. */
-  async end(): Promise<void> {
+  /** Ends the rows, and settles when the server has them all: with the number that it has taken. */
+  async end(): Promise<number> {
     this.#stream().write(copyDone);
-    await this.#complete.promise;
+    return await this.#complete.promise;
   }
 
   #stream(): PgConnection['stream'] {
@@ -86,10 +87,13 @@ export class CopyIn implements CopyQuery {
     this.#ready.resolve();
   }
 
-  handleCommandComplete(): void {}
+  /** `COPY` and the number of rows (manual, "Message Formats"). */
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    this.#rows = Number(text.split(' ')[1]);
+  }
 
   handleReadyForQuery(): void {
-    this.#complete.resolve();
+    this.#complete.resolve(this.#rows);
   }
 
   handleError(error: Error): void {

@@ -23,7 +23,7 @@ export interface CopyOutRun {
 }
 
 export interface CopyOutProcess extends DumpProcess {
-  /** Rows of each part of the unit, once `output` has ended; `null` where the server does not count (`track_counts`). */
+  /** Rows of each part of the unit, once `output` has ended; `null` where the server does not count them. */
   rows(): readonly (number | null)[];
 }
 
@@ -33,7 +33,7 @@ export interface CopyOutProcess extends DumpProcess {
  */
 export function startCopyOut(run: CopyOutRun, options: StartDumpOptions = {}): CopyOutProcess {
   const { tool, connection, unit } = run;
-  const check = new DataScriptCheck();
+  const check = new DataScriptCheck(unit.parts);
   const dump = startDump(
     { tool, args: psqlArgs, connection, input: copyOutSql(run), check, interruptFirst: true },
     options,
@@ -43,7 +43,7 @@ export function startCopyOut(run: CopyOutRun, options: StartDumpOptions = {}): C
     get warnings() {
       return dump.warnings;
     },
-    rows: () => check.rows(unit.parts.length),
+    rows: () => check.rows(),
     [Symbol.asyncDispose]: async () => await dump[Symbol.asyncDispose](),
   };
 }
@@ -95,20 +95,42 @@ export function copyOutSql(run: CopyOutRun): string {
   ].join('\n');
 }
 
-/** The server counts the rows that a scan gives, for each table and transaction. */
-function copyPart(part: TablePart, index: number): string[] {
+/** Takes the place of a count of rows. */
+const notThisTable = 'another';
+
+/**
+ * A lock keeps a table, but not the schema that it is found in. And the server counts the rows that a scan gives, for each
+ * table and transaction: that is up to the access method, and of others than its own nobody knows.
+ */
+function copyPart(part: TablePart, index: number, parts: readonly TablePart[]): string[] {
   const name = tableInScript(part.table);
   const columns = part.table.columns.map(quoteIdentifierInAscii).join(', ');
   const source =
     part.blocks === null ? `${name} (${columns})` : `(SELECT ${columns} FROM ONLY ${name} WHERE ${range(part)})`;
+  const next = parts[index + 1];
   return [
+    ...(index === 0 ? [`SELECT ${hasItsName(part)} AS is_there \\gset`] : []),
+    '\\if :is_there',
     print(`COPY ${name} (${columns}) FROM stdin;`),
     `COPY ${source} TO STDOUT;`,
-    `SELECT CASE WHEN pg_catalog.current_setting('track_counts')::pg_catalog.bool`,
+    `SELECT CASE WHEN pg_catalog.current_setting('track_counts')::pg_catalog.bool AND EXISTS (SELECT`,
+    `FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_am AS a ON a.oid = c.relam`,
+    `WHERE c.oid = ${part.table.oid} AND a.amname = 'heap')`,
     `THEN pg_catalog.pg_stat_get_xact_tuples_returned(${part.table.oid})::pg_catalog.text`,
-    `ELSE '?' END AS rows_${index} \\gset`,
+    // With the next question: a server may be far away.
+    `ELSE '?' END AS rows_${index}${next === undefined ? '' : `, ${hasItsName(next)} AS is_there`} \\gset`,
     print('\\.\n'),
+    '\\else',
+    `\\set rows_${index} ${notThisTable}`,
+    '\\endif',
   ];
+}
+
+/** Whether the name that the table has in the snapshot leads to it now: COPY takes what has the name now. */
+function hasItsName({ table }: TablePart): string {
+  const found = `pg_catalog.to_regclass(pg_catalog.format('%I.%I', n.nspname, c.relname))::pg_catalog.oid`;
+  const catalog = 'pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace';
+  return `(SELECT ${found} IS NOT DISTINCT FROM c.oid FROM ${catalog} WHERE c.oid = ${table.oid})`;
 }
 
 function range({ blocks }: TablePart): string {
@@ -127,7 +149,12 @@ const tailBytes = 16 * 1024;
 
 /** Looks for the last line of a data script, and reads the counts in front of it. */
 class DataScriptCheck implements CompletionCheck {
+  readonly #parts: readonly TablePart[];
   #tail = Buffer.alloc(0);
+
+  constructor(parts: readonly TablePart[]) {
+    this.#parts = parts;
+  }
 
   add(chunk: Uint8Array): void {
     if (chunk.byteLength >= tailBytes) this.#tail = Buffer.from(chunk.subarray(-tailBytes));
@@ -136,20 +163,24 @@ class DataScriptCheck implements CompletionCheck {
 
   problem(): string | null {
     if (this.#tail.byteLength === 0) return 'wrote nothing';
-    return this.#tail.toString('latin1').endsWith(`\n${dataScriptLastLine}\n`)
-      ? null
-      : 'wrote a script without its last line';
+    const isWhole = this.#tail.toString('latin1').endsWith(`\n${dataScriptLastLine}\n`);
+    if (!isWhole) return 'wrote a script without its last line';
+    const lost = this.#parts[this.#counts().indexOf(notThisTable)];
+    if (lost === undefined) return null;
+    return `found another table, or none, under the name ${tableInScript(lost.table)}: its schema was renamed`;
   }
 
-  rows(parts: number): readonly (number | null)[] {
+  rows(): readonly (number | null)[] {
+    const counts = this.#counts();
+    return this.#parts.map((_, index) => (/^\d+$/.test(counts[index] ?? '') ? Number(counts[index]) : null));
+  }
+
+  #counts(): readonly string[] {
     const text = this.#tail.toString('latin1');
     const line = text.slice(
       text.lastIndexOf(dataScriptRowsMark) + dataScriptRowsMark.length,
       text.lastIndexOf(dataScriptLastLine),
     );
-    const counts = line.trim().split(' ');
-    return Array.from({ length: parts }, (_, index) =>
-      /^\d+$/.test(counts[index] ?? '') ? Number(counts[index]) : null,
-    );
+    return line.trim().split(' ');
   }
 }

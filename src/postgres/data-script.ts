@@ -52,6 +52,8 @@ export interface DataScriptChoice {
   readonly wanted?: ReadonlySet<string> | null;
   /** Tables that have no other rows, in a transaction of the script's own: their rows are frozen as they are loaded. */
   readonly frozen?: ReadonlySet<string>;
+  /** How many rows of each table it must have (`null`: nobody counted them), and of no others. Anything goes by default. */
+  readonly rows?: ReadonlyMap<string, number | null>;
 }
 
 /** The beginning of the rows of a table. */
@@ -64,6 +66,8 @@ export interface CopyPiece {
   /** The encoding of the rows. */
   readonly encoding: string;
   readonly isFrozen: boolean;
+  /** How many rows there must be; `null`: not known. */
+  readonly rows: number | null;
 }
 
 /** A part of a data script: a line outside of rows, or rows and what is around them. */
@@ -73,9 +77,39 @@ export type DataScriptPiece =
   | { readonly kind: 'rows'; readonly bytes: Uint8Array }
   | { readonly kind: 'end' };
 
-/** A script for psql of the pieces of a data script, or of what is chosen of it. */
+/**
+ * A script for psql of the pieces of a data script, or of what is chosen of it. Fails with `integrity` where a table has
+ * another number of rows than it must have.
+ */
 export async function* toDataScript(pieces: AsyncIterable<DataScriptPiece>): ByteStream {
-  for await (const piece of pieces) yield toScript(piece);
+  let copy: CopyPiece | undefined;
+  let rows = 0;
+  for await (const piece of pieces) {
+    if (piece.kind === 'copy') {
+      copy = piece;
+      rows = 0;
+    } else if (piece.kind === 'rows') {
+      rows += countLines(piece.bytes);
+    } else if (piece.kind === 'end' && copy !== undefined) {
+      demandRows(copy, rows);
+    }
+    yield toScript(piece);
+  }
+}
+
+/** A row is a line: in text format, a newline in a value is written in another way. */
+function countLines(bytes: Uint8Array): number {
+  let lines = 0;
+  for (let at = bytes.indexOf(newline); at !== -1; at = bytes.indexOf(newline, at + 1)) lines += 1;
+  return lines;
+}
+
+/** Fails with `integrity` unless the COPY has had as many rows as it must have. */
+export function demandRows({ table, rows }: CopyPiece, found: number): void {
+  if (rows === null || rows === found) return;
+  throw new BackupError('integrity', `${found} rows of table ${table} came back, but ${rows} were backed up`, {
+    hint: restoreAnother,
+  });
 }
 
 function toScript(piece: DataScriptPiece): Uint8Array {
@@ -116,6 +150,8 @@ export async function* readDataPieces(
 class DataScriptReader {
   readonly #wanted: ReadonlySet<string> | null;
   readonly #frozen: ReadonlySet<string>;
+  /** How many rows of each table that is to come; `null`: anything may come. */
+  readonly #expected: Map<string, number | null> | null;
   #state: 'lines' | 'rows' | 'complete' = 'lines';
   /** The beginning of a line that has not come yet, or of a row of which it cannot be said yet whether it is one. */
   #held: Buffer = Buffer.alloc(0);
@@ -123,9 +159,10 @@ class DataScriptReader {
   #isAtRowStart = false;
   #isWanted = true;
 
-  constructor({ wanted = null, frozen = new Set() }: DataScriptChoice) {
+  constructor({ wanted = null, frozen = new Set(), rows }: DataScriptChoice) {
     this.#wanted = wanted;
     this.#frozen = frozen;
+    this.#expected = rows === undefined ? null : new Map(rows);
   }
 
   *read(chunk: Buffer): Generator<DataScriptPiece> {
@@ -142,6 +179,8 @@ class DataScriptReader {
 
   finish(): void {
     if (this.#state !== 'complete' || this.#held.byteLength > 0) throw foreign('it has no last line');
+    const [missing] = this.#expected?.keys() ?? [];
+    if (missing !== undefined) throw foreign(`it does not have the rows of table ${missing}`);
   }
 
   /** Returns what is left; the same when more bytes are needed. */
@@ -174,9 +213,11 @@ class DataScriptReader {
     if (this.#encoding === undefined) throw foreign('it does not say the encoding of its rows');
     this.#state = 'rows';
     this.#isAtRowStart = true;
+    const rows = this.#expected?.get(table) ?? null;
+    if (this.#expected?.delete(table) === false) throw foreign(`it has rows of table ${table} that it should not have`);
     this.#isWanted = this.#wanted === null || this.#wanted.has(table);
     if (!this.#isWanted) return null;
-    return { kind: 'copy', table, target, encoding: this.#encoding, isFrozen: this.#frozen.has(table) };
+    return { kind: 'copy', table, target, encoding: this.#encoding, isFrozen: this.#frozen.has(table), rows };
   }
 
   *#readRows(bytes: Buffer): Generator<DataScriptPiece, Buffer> {
@@ -204,8 +245,8 @@ class DataScriptReader {
   }
 }
 
+const restoreAnother = 'Restore another backup, and find out who or what changed this one.';
+
 function foreign(reason: string): BackupError {
-  return new BackupError('integrity', `the script of rows is damaged: ${reason}`, {
-    hint: 'Restore another backup, and find out who or what changed this one.',
-  });
+  return new BackupError('integrity', `the script of rows is damaged: ${reason}`, { hint: restoreAnother });
 }

@@ -22,13 +22,23 @@ interface SizeRow extends Row {
   readonly isSameFile: boolean;
 }
 
-/** Ordinary tables, as the snapshot sees them; of those of an extension pg_dump alone knows which rows are wanted. */
+/**
+ * Ordinary tables, as the snapshot sees them; of those of an extension pg_dump alone knows which rows are wanted. Below a
+ * table that is partitioned by the hash of an enum, which is that of an OID, rows belong into other partitions when they
+ * are restored: pg_dump has them go through the table on top, and finds such tables in this way, too.
+ */
 const tablesSql = `
+  WITH RECURSIVE rerouted AS (
+    SELECT partrelid AS oid FROM pg_partitioned_table WHERE EXISTS (
+      SELECT FROM pg_opclass JOIN pg_am ON pg_am.oid = opcmethod
+      WHERE pg_opclass.oid = ANY(partclass) AND amname = 'hash' AND opcname = 'enum_ops'
+        AND opcnamespace = 'pg_catalog'::regnamespace)
+    UNION SELECT inhrelid FROM pg_inherits JOIN rerouted ON inhparent = rerouted.oid)
   SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name,
     ARRAY(SELECT attname::text FROM pg_attribute
           WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum) AS columns
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE c.oid = ANY($1::oid[]) AND c.relkind = 'r' AND NOT EXISTS (
+  WHERE c.oid = ANY($1::oid[]) AND c.relkind = 'r' AND c.oid NOT IN (SELECT oid FROM rerouted) AND NOT EXISTS (
     SELECT FROM pg_depend WHERE deptype = 'e' AND classid = 'pg_class'::regclass AND objid = c.oid)`;
 
 /** The functions see the tables as they are now; the catalog is that of the snapshot. */

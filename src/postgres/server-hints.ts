@@ -25,6 +25,7 @@ const hints: readonly (readonly [RegExp, string])[] = [
     /conflict with recovery/,
     'Try again, or let the standby wait for its queries (max_standby_streaming_delay, hot_standby_feedback).',
   ],
+  [/its schema was renamed/, 'Run the backup again.'],
   [/relation ".*" does not exist[^]*Query was: LOCK TABLE/, 'Try again: a table was dropped when the dump began.'],
   [
     /must be owner of extension|permission denied to create extension/,

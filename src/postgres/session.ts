@@ -28,8 +28,8 @@ export interface Session extends AsyncDisposable {
 export interface RowSink {
   /** Settles when the chunk may be used for something else. */
   write(chunk: Uint8Array): Promise<void>;
-  /** Ends the rows; settles when the server has them all. */
-  end(): Promise<void>;
+  /** Ends the rows; settles when the server has them all, with how many of them it has taken. */
+  end(): Promise<number>;
 }
 
 export interface OpenSessionOptions {

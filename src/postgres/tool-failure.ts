@@ -25,7 +25,9 @@ export function toToolFailure(client: ClientProcess, exit: ClientExit): BackupEr
 /** The error for a client program whose exit code is 0 although it did not do its work. */
 export function toBrokenPromise(client: ClientProcess, problem: string): BackupError {
   const summary = summarize(client.tool.name, client.stderr.lines);
-  return new BackupError('postgres', `${client.tool.name} ${problem}${summary === '' ? '' : `: ${summary}`}`);
+  return new BackupError('postgres', `${client.tool.name} ${problem}${summary === '' ? '' : `: ${summary}`}`, {
+    hint: hintFor(problem),
+  });
 }
 
 /** From the first error on, or else the last lines, as one line. */

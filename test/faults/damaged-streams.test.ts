@@ -198,6 +198,31 @@ describe('a backup by somebody who knows the public key only', () => {
     assert.equal(existsSync(join(story.folder, 'ran')), false);
   });
 
+  const changes: Readonly<Record<string, readonly [ObjectRole, (text: string) => string]>> = {
+    'with a row more in the contents': [
+      'contents',
+      (text) => text.replace(/"rows":(\d+)/, (_, n) => `"rows":${Number(n) + 1}`),
+    ],
+    'without its last row': ['data', (text) => text.replace(/\n[^\n]*\n\\\.\n/, '\n\\.\n')],
+  };
+  for (const [what, [role, change]] of Object.entries(changes)) {
+    it(`is not restored ${what}`, async () => {
+      using _ = await forge(role, (bytes) => Buffer.from(change(bytes.toString('latin1')), 'latin1'));
+      const open = `--private-key ${pair.privateKey}`;
+      const message = /^\d+ rows of table "public"\."\w+_rows" came back, but \d+ were backed up$/;
+      await assertNeverRestored(story, open, { code: 40, message });
+      assertFailure(await story.run(`verify ${open} --level decrypt`), { code: 40, message: /but \d+ were backed up/ });
+    });
+  }
+
+  it('is not restored with a table that its contents do not name, or without one that they do', async () => {
+    using _ = await forge('contents', (bytes) =>
+      Buffer.from(bytes.toString('latin1').replace('"name":"middle_rows"', '"name":"other"'), 'latin1'),
+    );
+    const message = /the script of rows is damaged: it .* rows of table "public"\./;
+    await assertNeverRestored(story, `--private-key ${pair.privateKey}`, { code: 40, message });
+  });
+
   it('is restored when it does no harm: nobody but a signer could tell', async () => {
     using _ = await forge('data', (bytes) => bytes);
     await story.succeed(`restore --private-key ${pair.privateKey} --target harmless --create-db --jobs 2`);

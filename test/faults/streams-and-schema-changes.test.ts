@@ -76,6 +76,9 @@ const rewritten: ExpectedFailure = {
   hint: /backup again/,
 };
 const replaceTable = `BEGIN; DROP TABLE large; CREATE TABLE large (n int, text text); INSERT INTO large VALUES (1); COMMIT`;
+/** As a change from blue to green. */
+const swapSchemas = `BEGIN; CREATE SCHEMA green; CREATE TABLE green.large (LIKE public.large);
+  ALTER SCHEMA public RENAME TO blue; ALTER SCHEMA green RENAME TO public; COMMIT`;
 
 describe('a backup of several streams during a schema change', () => {
   for (const [what, sql, expected] of [
@@ -122,6 +125,21 @@ describe('a backup of several streams during a schema change', () => {
       await assertNoSession(teller.cluster, database);
     });
   }
+
+  it('fails when another schema takes the place of its own before rows are copied: no lock keeps that from happening', async () => {
+    const story = teller.story();
+    const { run, gate } = await startAndHold(story, 'when rows are copied');
+    const isStored = () => entriesBelow(story.storeFolder).some((path) => /\/remainder\.dump[^/]*$/.test(path));
+    await waitUntil(isStored, 'the remainder is stored');
+    await teller.cluster.query(database, swapSchemas);
+    gate.open();
+    assertFailure(await run.ended, {
+      code: 10,
+      message: /^psql found another table, or none, under the name "public"\."large": its schema was renamed$/,
+      hint: /backup again/,
+    });
+    await assertNothingLeft(story);
+  });
 
   for (const [program, moment] of [
     ['pg_dump', 'when the rest is dumped'],

@@ -60,6 +60,13 @@ const refusals: Readonly<Record<string, Refusal>> = {
     message: /^pg_dump failed .*too many connections for role "reader"/,
     hint: /fewer streams \(--jobs\)/,
   },
+  'a role that may not export a snapshot': {
+    change: 'REVOKE EXECUTE ON FUNCTION pg_export_snapshot() FROM PUBLIC',
+    undo: 'GRANT EXECUTE ON FUNCTION pg_export_snapshot() TO PUBLIC',
+    code: 10,
+    message: /^cannot export a snapshot: query failed on .*: permission denied for function pg_export_snapshot$/,
+    hint: /^Back up with --jobs 1\.$/,
+  },
   'a role that may not read one table': {
     change: 'REVOKE pg_read_all_data FROM reader; GRANT SELECT ON first, yet_another TO reader',
     undo: 'REVOKE ALL ON first, yet_another FROM reader; GRANT pg_read_all_data TO reader',
@@ -93,6 +100,15 @@ describe('a backup of several streams that meets', () => {
       });
     });
   }
+
+  it('a role that may not export a snapshot is told what works: one stream', async () => {
+    const { change, undo } = refusals['a role that may not export a snapshot'] ?? assert.fail();
+    await during(change, undo, async () => {
+      const story = teller.story();
+      const { objects } = await story.create('large', `--jobs 1 ${aesKey}`, asReader);
+      assert.equal(objects.length, 1);
+    });
+  });
 
   it('limits of time and odd settings of its role does not mind them', async () => {
     const settings = {

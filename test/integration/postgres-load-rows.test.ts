@@ -4,7 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BackupError } from '../../src/core/backup-error.ts';
 import type { ByteStream } from '../../src/core/byte-stream.ts';
 import { resolveConnection } from '../../src/postgres/connection.ts';
-import { dataScriptLastLine, dataScriptPreamble, readDataPieces } from '../../src/postgres/data-script.ts';
+import {
+  dataScriptLastLine,
+  dataScriptPreamble,
+  readDataPieces,
+  type DataScriptChoice,
+} from '../../src/postgres/data-script.ts';
 import { loadRows } from '../../src/postgres/load-rows.ts';
 import { openSession } from '../../src/postgres/session.ts';
 import { startCluster, type Cluster } from '../support/postgres-cluster.ts';
@@ -32,10 +37,10 @@ async function* chunked(bytes: Buffer, size: number): ByteStream {
   }
 }
 
-async function load(source: ByteStream, signal?: AbortSignal, frozen: readonly string[] = []): Promise<void> {
+async function load(source: ByteStream, signal?: AbortSignal, choice: DataScriptChoice = {}): Promise<void> {
   const connection = resolveConnection(cluster.url('shop'), { HOME: '/nonexistent' });
   await using session = await openSession(connection, { applicationName: 'load-rows', signal });
-  await loadRows(session, readDataPieces(source, { frozen: new Set(frozen) }));
+  await loadRows(session, readDataPieces(source, choice));
 }
 
 /** What is in `orders`, which is empty afterwards. */
@@ -77,7 +82,9 @@ describe('loading the rows of a data script', () => {
   });
 
   it('freezes rows where they are all of their table', async () => {
-    await load(chunked(script(`${orders}1\ta\n\\.\n\n`), 1000), undefined, ['"public"."orders"']);
+    await load(chunked(script(`${orders}1\ta\n\\.\n\n`), 1000), undefined, {
+      frozen: new Set(['"public"."orders"']),
+    });
     await cluster.query('shop', 'CREATE EXTENSION IF NOT EXISTS pageinspect');
     const sql = `SELECT (t_infomask & 768) = 768 AS frozen FROM heap_page_items(get_raw_page('orders', 0))`;
     assert.deepEqual(await cluster.query('shop', sql), [{ frozen: true }]);
@@ -97,6 +104,31 @@ describe('rows of which not all can be loaded leave nothing', () => {
     assert.equal((await cluster.query('shop', 'SELECT FROM items')).length, 0);
     assert.deepEqual(await takeOrders(), []);
     await assertNoSessionLeft();
+  });
+
+  it('where the server takes another number of rows than there must be', async () => {
+    await cluster.query(
+      'shop',
+      `CREATE FUNCTION drop_some() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN IF NEW.id % 7 = 0 THEN RETURN NULL; END IF; RETURN NEW; END $$;
+       CREATE TRIGGER drop_some BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION drop_some()`,
+    );
+    const bytes = script(`${items}1\n\\.\n\n${orders}${many}\\.\n\n`);
+    const counts = (count: number) =>
+      new Map([
+        ['"public"."items"', 1],
+        ['"public"."orders"', count],
+      ]);
+    await assert.rejects(load(chunked(bytes, 4096), undefined, { rows: counts(20_000) }), {
+      kind: 'integrity',
+      message: '17142 rows of table "public"."orders" came back, but 20000 were backed up',
+    });
+    assert.equal((await cluster.query('shop', 'SELECT FROM items')).length, 0);
+    assert.deepEqual(await takeOrders(), []);
+    await assertNoSessionLeft();
+    await load(chunked(bytes, 4096), undefined, { rows: counts(17_142) });
+    assert.equal((await takeOrders()).length, 17_142);
+    await cluster.query('shop', 'DROP TRIGGER drop_some ON orders');
   });
 
   it('where the script fails at its end', async () => {

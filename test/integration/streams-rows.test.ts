@@ -133,6 +133,43 @@ describe('a table that is copied in ranges of blocks', () => {
   });
 });
 
+describe('a table with an access method that may not count what it reads', () => {
+  it('is copied, and nothing is said of its rows', async () => {
+    await cluster.createDatabase('foreign_method');
+    await cluster.runSql(
+      'foreign_method',
+      `CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;
+       CREATE TABLE elsewhere USING other AS SELECT n FROM generate_series(1, 10) AS n;`,
+    );
+    await using snapshot = await openSnapshotOf('foreign_method');
+    const tables = await findTables('foreign_method', snapshot);
+    const parts = tables.map((table) => ({ table, blocks: null }));
+    const { script, rows } = await copyOut({ database: 'foreign_method', snapshot, parts });
+    assert.deepEqual([rows, rowsIn(script).length], [[null], 10]);
+  });
+});
+
+describe('a table whose name leads to another one by the time that it is copied', () => {
+  it('fails the copy, with others before and after it', async () => {
+    await cluster.createDatabase('swapped');
+    const table = (name: string) => `CREATE TABLE ${name} AS SELECT 1 AS n;`;
+    await cluster.runSql('swapped', `CREATE SCHEMA app; ${['first', 'app.moved', 'last'].map(table).join('\n')}`);
+    const names = `relname IN ('first', 'moved', 'last')`;
+    const oids = await cluster.query<{ oid: number }>('swapped', `SELECT oid::int AS oid FROM pg_class WHERE ${names}`);
+    await using snapshot = await openSnapshotOf('swapped');
+    const numbers = oids.map(({ oid }) => oid);
+    const tables = await findDataTables(numbers, snapshot, { versionNum: 150_000, encoding: 'UTF8' });
+    const parts = tables.toSorted((a, b) => a.oid - b.oid).map((found) => ({ table: found, blocks: null }));
+    assert.deepEqual((await copyOut({ database: 'swapped', snapshot, parts })).rows, [1, 1, 1]);
+    await cluster.query('swapped', `ALTER SCHEMA app RENAME TO app_old; CREATE SCHEMA app; ${table('app.moved')}`);
+    await assert.rejects(copyOut({ database: 'swapped', snapshot, parts }), {
+      kind: 'postgres',
+      message: 'psql found another table, or none, under the name "app"."moved": its schema was renamed',
+      hint: 'Run the backup again.',
+    });
+  });
+});
+
 describe('many tables that share a unit', () => {
   const tableCount = 250;
   /** As long as names get, and all of it escaped. */

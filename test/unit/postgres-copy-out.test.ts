@@ -102,13 +102,18 @@ describe('the script that copies rows out', () => {
         assert.equal(sql.split('\n').length, copyOutSql(run([whole(shop)])).split('\n').length);
         // Outside of quotes: what psql would look at.
         const bare = sql.replaceAll(/"(?:[^"]|"")*"|E?'(?:[^'\\]|''|\\.)*'/g, '');
-        assert.deepEqual(bare.match(/(?<!:):[A-Za-z"'][\w]*/g), [':rows_0'], bare);
+        assert.deepEqual(bare.match(/(?<!:):[A-Za-z"'][\w]*/g), [':is_there', ':rows_0'], bare);
         assert.deepEqual(bare.match(/\\[a-z.]+.*/g), [
           '\\g /dev/null',
           '\\qecho ',
+          '\\gset',
+          '\\if :is_there',
           '\\qecho ',
           '\\gset',
           '\\qecho ',
+          '\\else',
+          '\\set rows_0 another',
+          '\\endif',
           '\\qecho  :rows_0',
           '\\qecho ',
         ]);
@@ -119,7 +124,7 @@ describe('the script that copies rows out', () => {
   it('counts the rows of every part, and writes all counts in front of the last line', () => {
     const other = { ...shop, oid: 16_400, name: 'items' };
     const sql = copyOutSql(run([whole(shop), whole(other)]));
-    assert.match(sql, /pg_stat_get_xact_tuples_returned\(16390\)[^;]*AS rows_0 \\gset/);
+    assert.match(sql, /pg_stat_get_xact_tuples_returned\(16390\)[^;]*AS rows_0, .* AS is_there \\gset/);
     assert.match(sql, /pg_stat_get_xact_tuples_returned\(16400\)[^;]*AS rows_1 \\gset/);
     assert.deepEqual(linesOf(sql, String.raw`\qecho '-- rows:`), [String.raw`\qecho '-- rows:' :rows_0 :rows_1`]);
   });

@@ -63,6 +63,65 @@ test('tables to be frozen are emptied first', async () => {
   assert.equal(text, script(rowsOf(shop, 'a\tb\n'), rowsOf(odd, 'c\td\n')).replace(/COPY U&.*\nc\td\n/, expected));
 });
 
+/** With what the script is expected to have. */
+async function readExpecting(text: string, rows: ReadonlyMap<string, number | null>, cut: number): Promise<string> {
+  const bytes = Buffer.from(text, 'latin1');
+  const chunks = streamOf(bytes.subarray(0, cut), bytes.subarray(cut));
+  return (await collect(toDataScript(readDataPieces(chunks, { rows })), maxBytes)).toString('latin1');
+}
+
+test('a data script passes with the rows that it must have, and with none of them missing, added or uncounted', async () => {
+  const text = script(rowsOf(shop, 'a\tb\n'), rowsOf(odd, 'c\t\\n\nd\te\n'));
+  const [first, second] = [tableInScript(shop), tableInScript(odd)];
+  const refused: readonly (readonly [ReadonlyMap<string, number | null>, RegExp])[] = [
+    [
+      new Map([
+        [first, 2],
+        [second, 2],
+      ]),
+      /^1 rows of table .* came back, but 2 were backed up$/,
+    ],
+    [
+      new Map([
+        [first, 1],
+        [second, 1],
+      ]),
+      /^2 rows of table .* came back, but 1 were backed up$/,
+    ],
+    [new Map([[first, 1]]), /it has rows of table U&.* that it should not have$/],
+    [
+      new Map([
+        [first, 1],
+        [second, null],
+        ['"x"."y"', null],
+      ]),
+      /it does not have the rows of table "x"\."y"$/,
+    ],
+  ];
+  for (let cut = 0; cut <= text.length; cut += 7) {
+    for (const count of [2, null])
+      assert.equal(
+        await readExpecting(
+          text,
+          new Map([
+            [first, 1],
+            [second, count],
+          ]),
+          cut,
+        ),
+        text,
+      );
+    for (const [rows, message] of refused) {
+      await assert.rejects(readExpecting(text, rows, cut), { kind: 'integrity', message });
+    }
+  }
+  const twice = script(rowsOf(shop, 'a\tb\n'), rowsOf(shop, 'a\tb\n'));
+  await assert.rejects(readExpecting(twice, new Map([[first, 1]]), 0), {
+    kind: 'integrity',
+    message: /should not have$/,
+  });
+});
+
 const good = script(rowsOf(shop, 'a\tb\n'));
 const hostile: Readonly<Record<string, string>> = {
   'a command of psql between the tables': good.replace('-- rows', '\\! touch /tmp/x\n-- rows'),
