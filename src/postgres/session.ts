@@ -183,8 +183,9 @@ class PgSession implements Session {
     return {
       write: async (chunk) => await this.#ask(async () => await copy.write(chunk)),
       end: async () => {
-        await this.#ask(async () => await copy.end());
+        const rows = await this.#ask(async () => await copy.end());
         this.#isCopying = false;
+        return rows;
       },
     };
   }
