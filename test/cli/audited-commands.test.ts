@@ -180,6 +180,28 @@ describe('an audit log that cannot be written', () => {
     assert.deepEqual(entriesBelow(story.storeFolder), files);
   });
 
+  it('since it has macs and there is no key, fails what would destroy or change something before it does', async () => {
+    const story = teller.story();
+    const env = { LIBRELOG_BACKUP_AUDIT_KEY: 'env:AUDIT_KEY', AUDIT_KEY: 'ef'.repeat(32) };
+    const { id } = await story.create('small', aesKey, { env });
+    const { keyId } = await story.ask<{ keyId: string }>(`keys rotate aes-256 ${aesKey}`, { env });
+    await story.create('small', aesKey, { env });
+    const keys = readFileSync(join(story.folder, 'aes.key'), 'utf8');
+    const [old = ''] = keys.match(/[0-9a-f]{16}(?=")/g)?.filter((found) => found !== keyId) ?? [];
+    const files = [...entriesBelow(story.storeFolder), ...entriesBelow(story.folder)];
+    for (const command of [
+      `keys shred ${aesKey} --key-version ${old} --confirm ${old}`,
+      `keys rotate aes-256 ${aesKey}`,
+      'keys generate aes-256 --output new.key',
+      'keys generate openpgp --name N --email n@example.org --output new',
+      `delete ${id} --yes`,
+    ]) {
+      assertFailure(await story.run(command), { code: 3, message: /audit log is protected by a key/ });
+    }
+    assert.equal(readFileSync(join(story.folder, 'aes.key'), 'utf8'), keys);
+    assert.deepEqual([...entriesBelow(story.storeFolder), ...entriesBelow(story.folder)], files);
+  });
+
   it('is only warned of where that was asked for', async () => {
     const story = teller.story();
     story.write('occupied', '');
