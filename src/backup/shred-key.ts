@@ -3,6 +3,7 @@ import { BackupError } from '../core/backup-error.ts';
 import type { KeyVersion } from '../keys/key-admin.ts';
 import { openKeyAdmin } from '../keys/open-key-admin.ts';
 import { audited } from './audited.ts';
+import { findUnderWay } from './find-leftovers.ts';
 import {
   isGone,
   isUseOf,
@@ -47,7 +48,8 @@ export type OtherKey = UsedKey & { readonly isEarlier: boolean };
 
 /**
  * Destroys one version of a key, and with it all backups that nothing else opens. Errors: `key` (no such version), `policy`
- * (it opens the last backups of a label, or a manifest cannot be read), as `KeyAdmin.destroy`, `config`, of the stores.
+ * (it opens the last backups of a label, a manifest cannot be read, or backups are being made), `conflict` (more would be
+ * lost than was confirmed), as `KeyAdmin.destroy`, `config`, of the stores.
  */
 export async function shredKey(request: ShredRequest, context: UseCaseContext): Promise<KeyLoss> {
   const reference = await parseAudited({ reference: request.reference, purpose: 'shred', context });
@@ -57,8 +59,11 @@ export async function shredKey(request: ShredRequest, context: UseCaseContext): 
     const versions = await admin.list();
     const key = chooseVersion(versions, request);
     subject.key = { ...subject.key, id: key.keyId ?? undefined, version: key.version };
-    const loss = await foresee({ provider: providerOf(reference), version: key, versions }, request, context);
+    const chosen = { provider: providerOf(reference), version: key, versions };
+    const loss = await foresee(chosen, request, context);
     await request.confirm(loss);
+    // Somebody may have taken an hour to confirm.
+    refuseNewLoss(loss, await foresee(chosen, request, context));
     await admin.destroy(key);
     return loss;
   });
@@ -84,6 +89,7 @@ async function foresee(key: ChosenKey, request: ShredRequest, context: UseCaseCo
       hint: 'Delete these backups first, or say --force.',
     });
   }
+  if (!force) for (const store of stores) refuseUnderWay(store, await findUnderWay(store, context));
   const loss = describeLoss(key, backups);
   if (!force && loss.emptied.length > 0) {
     const places = loss.emptied.join(', ');
@@ -92,6 +98,32 @@ async function foresee(key: ChosenKey, request: ShredRequest, context: UseCaseCo
     });
   }
   return loss;
+}
+
+/** What they are encrypted with shows when they are committed. */
+function refuseUnderWay({ url }: ObjectStore, underWay: readonly string[]): void {
+  if (underWay.length === 0) return;
+  const names = underWay.join(', ');
+  throw new BackupError(
+    'policy',
+    `backups are being made in ${url} that may need the key, or were broken off: ${names}`,
+    {
+      hint: 'Wait until they are done, or, of broken ones, 24 hours; or say --force.',
+    },
+  );
+}
+
+function refuseNewLoss(confirmed: KeyLoss, { lost }: KeyLoss): void {
+  const known = new Set(confirmed.lost.map(describeName));
+  const added = lost.map(describeName).filter((name) => !known.has(name));
+  if (added.length === 0) return;
+  throw new BackupError('conflict', `more backups would be lost than was confirmed: ${added.join(', ')}`, {
+    hint: 'They came while you were asked: look at the list again.',
+  });
+}
+
+function describeName({ label, id, store }: StoredName): string {
+  return `${label}/${id} in ${store}`;
 }
 
 function describeLoss(key: ChosenKey, backups: readonly OpenableBackup[]): KeyLoss {

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { ListedKey } from '../../src/backup/list-keys.ts';
-import { assertFailure, assertNothingBelow } from '../support/cli-assertions.ts';
+import type { Manifest } from '../../src/catalog/manifest.ts';
+import { assertFailure, assertNothingBelow, entriesBelow } from '../support/cli-assertions.ts';
+import { makeGatedTools } from '../support/gated-tools.ts';
 import { generatePair } from '../support/openpgp-pair.ts';
 import { createSmallDatabase } from '../support/sample-database.ts';
 import { aesKey, openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 let teller: StoryTeller;
 
@@ -207,5 +211,65 @@ describe('keys shred', () => {
       hint: null,
     });
     assertNothingBelow(story.storeFolder);
+  });
+});
+
+describe('keys shred while a backup is being made', () => {
+  /** `create` of `small`, held before pg_dump starts, when it has begun an object in the store. */
+  async function hold(story: Story, key: string) {
+    const tools = await makeGatedTools(teller.cluster);
+    const gate = tools.addGate({ tool: 'pg_dump', hold: 'before' });
+    const { ended } = story.start(`create -d small --key ${key} --pg-bin ${tools.folder} --jobs 1 --json`);
+    await gate.reached();
+    const isBegun = () => entriesBelow(join(story.storeFolder, 'small')).some((path) => path.includes('archive.dump'));
+    await waitUntil(isBegun, 'create has begun an object');
+    return {
+      finish: async () => {
+        gate.open();
+        const run = await ended;
+        tools[Symbol.dispose]();
+        return run;
+      },
+    };
+  }
+
+  it('leaves a backup that the new key opens, when the old one is destroyed before its end', async () => {
+    const story = teller.story();
+    const old = await activeKey(story);
+    await story.create('small');
+    const created = await hold(story, 'file:aes.key');
+    const young = await rotate(story);
+    await story.create('small', `--label other ${aesKey}`);
+    const refused = await story.run(shred(old));
+    const message = /backups are being made in file:\S+ that may need the key.*: small\//;
+    assertFailure(refused, { code: 65, message });
+    const shredded = await story.run(`${shred(old)} --force`);
+    assert.equal(shredded.code, 0, shredded.stderr);
+    const run = await created.finish();
+    assert.equal(run.code, 0, run.stderr);
+    const { backups } = JSON.parse(run.stdout) as { backups: [Manifest] };
+    const [{ id, encryption }] = backups;
+    assert.ok(encryption.method !== 'openpgp');
+    assert.deepEqual(
+      encryption.wrappedKeys.map((wrapped) => wrapped.provider === 'key' && wrapped.keyId),
+      [young, old],
+    );
+    const restored = await story.run(`restore ${id} --output a.dump ${aesKey}`);
+    assert.equal(restored.code, 0, restored.stderr);
+  });
+
+  it('fails the backup, of which nothing is left, when the only key that it may use is destroyed', async () => {
+    const story = teller.story();
+    const old = await activeKey(story);
+    await rotate(story);
+    await story.create('small', `--label other ${aesKey}`);
+    const files = entriesBelow(story.storeFolder);
+    const created = await hold(story, `file:aes.key@${old}`);
+    const shredded = await story.run(`${shred(old)} --force`);
+    assert.equal(shredded.code, 0, shredded.stderr);
+    const run = await created.finish();
+    assert.equal(run.code, 30, run.stderr);
+    assert.match(run.stderr, new RegExp(`key ${old} of keyring file:aes\\.key@${old} was destroyed`));
+    assert.deepEqual(entriesBelow(story.storeFolder), files);
   });
 });
