@@ -235,6 +235,26 @@ describe('copies of the audit log', () => {
     assert.equal(listed.backups.length, 1);
   });
 
+  it('are asked of no command that opens no store, when nothing else would have them', async () => {
+    const story = teller.story();
+    const env = { LIBRELOG_BACKUP_AUDIT_SINK: 'store', LIBRELOG_BACKUP_AUDIT_FILE: 'none' };
+    await runOk(story, `create -d small ${aesKey}`, env);
+    const files = entriesBelow(story.folder);
+    const message = /^audit log is to be in the store alone, and this command opens no store$/;
+    for (const command of [
+      `keys rotate aes-256 ${aesKey}`,
+      'keys generate aes-256 --output new.key',
+      `keys export ${aesKey} --output sheet`,
+    ]) {
+      assertFailure(await story.run(command, { env }), { code: 3, message });
+      assert.deepEqual(entriesBelow(story.folder), files);
+    }
+    await runOk(story, 'keys generate aes-256 --output a.key', { LIBRELOG_BACKUP_AUDIT_SINK: 'store' });
+    const warned = await story.run('keys generate aes-256 --output b.key --audit-on-failure warn', { env });
+    assert.equal(warned.code, 0);
+    assert.match(warned.stderr, /not audited: audit log is to be in the store alone/);
+  });
+
   it('are on standard output, unless something else needs that', async () => {
     const story = teller.story();
     const env = { LIBRELOG_BACKUP_AUDIT_SINK: 'stdout' };
