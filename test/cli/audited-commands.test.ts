@@ -155,6 +155,24 @@ describe('the audit log of commands', () => {
     assert.match(truncated.stderr, /audit log is truncated at entry 2/);
   });
 
+  it('is missed when it was begun anew, where it is said which other logs there are', async () => {
+    const story = teller.story();
+    const chain = (await story.create('small')).auditHead?.chain ?? '';
+    const verify = `audit verify --store ${story.storeUrl}`;
+    await runOk(story, `${verify} --other-chain none`);
+    writeFileSync(story.auditFile, '');
+    await story.create('small');
+    await runOk(story, verify);
+    await runOk(story, `${verify} --other-chain ${chain}`);
+    for (const other of ['none', '0'.repeat(32)]) {
+      const { code, stdout, stderr } = await story.run(`${verify} --other-chain ${other}`);
+      assert.equal(code, 40);
+      assert.match(stdout, /^audit log is whole: /);
+      assert.match(stderr, new RegExp(`recorded heads are of chains that are not in this log: ${chain}\n`));
+    }
+    assertFailure(await story.run(`${verify} --other-chain x`), { code: 2, message: /"x" is not a chain/ });
+  });
+
   it('is authenticated by a key', async () => {
     const story = teller.story();
     const env = { LIBRELOG_BACKUP_AUDIT_KEY: 'file:aes.key' };
