@@ -37,10 +37,14 @@ export class AuditFile {
     this.#maxBytes = maxBytes;
   }
 
-  /** Opens the log and its lock, and makes them where they are not there: what could keep an entry out is found here. */
-  async prepare(): Promise<void> {
+  /**
+   * Opens the log and its lock, and makes them where they are not there, down to a new file when the last one is full:
+   * what could keep an entry out is found here, by `check` too, which gets the place of the next one.
+   */
+  async prepare(check: (position: Position) => void): Promise<void> {
     await this.#locked(`open audit log "${this.#path}"`, async () => {
-      await using _writable = await this.#open();
+      await using writable = await this.#openWritable();
+      check(writable.position);
     });
   }
 

@@ -30,7 +30,7 @@ interface Waiting {
 
 /** Where entries get their place in a chain. */
 interface Chain {
-  prepare(): Promise<void>;
+  prepare(check: (position: Position) => void): Promise<void>;
   append(seal: (position: Position) => readonly SealedEntry[]): Promise<readonly SealedEntry[]>;
   readHead(): Promise<AuditHead | null>;
 }
@@ -53,9 +53,15 @@ export class AuditLog {
     this.#actor = describeActor(context.env);
   }
 
-  /** Finds out, before anything is done that is to be recorded, whether the log can be opened. Errors: as `append`. */
+  /**
+   * Finds out, before anything is done that is to be recorded, whether the log takes entries and its sinks can be reached.
+   * Errors: as `append`.
+   */
   async prepare(): Promise<void> {
-    await this.#unlessWarned('open audit log', async () => await this.#chain.prepare());
+    await this.#unlessWarned('open audit log', async () => {
+      await this.#chain.prepare(({ last }) => refuseMissingKey(last, this.#settings.key));
+      await Promise.all(this.#sinks.map(async (sink) => await sink.prepare()));
+    });
   }
 
   /**

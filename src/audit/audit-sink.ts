@@ -4,6 +4,8 @@ import type { SealedEntry } from './seal-entry.ts';
 export interface AuditSink {
   /** For messages: `syslog at udp://…`. */
   readonly name: string;
+  /** Finds out whether the place can be reached, as far as that shows without an entry. Errors: as `deliver`. */
+  prepare(): Promise<void>;
   /**
    * Takes entries in the order of their chain, at least one. Returns when the place has taken them, as far as it says
    * so. Fails with `storage`, and for the command's output with what its stream says.
@@ -17,6 +19,7 @@ const newline = Buffer.from('\n');
 export function createStreamSink(name: string, stream: NodeJS.WritableStream): AuditSink {
   return {
     name,
+    prepare: async () => {},
     deliver: async (entries) =>
       await new Promise<void>((resolve, reject) => {
         stream.write(toLines(entries), (error) => (error ? reject(error) : resolve()));
@@ -34,6 +37,7 @@ export type PutCopy = (name: string, bytes: Uint8Array) => Promise<void>;
 export function createStoreSink(put: PutCopy): AuditSink {
   return {
     name: 'copy in the store',
+    prepare: async () => {},
     deliver: async (entries) => {
       const [first] = entries;
       if (first === undefined) return;

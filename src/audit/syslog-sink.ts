@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { BackupError, describeError } from '../core/backup-error.ts';
@@ -18,18 +19,17 @@ const timeoutMs = 10_000;
  */
 export function createSyslogSink(address: SyslogAddress): AuditSink {
   const name = `syslog at ${address.text}`;
-  return {
-    name,
-    deliver: async (entries) => {
-      try {
-        await send(address, entries);
-      } catch (error) {
-        throw new BackupError('storage', `cannot write to ${name}: ${describeError(error)}`, { cause: error });
-      }
-    },
+  const deliver = async (entries: readonly SealedEntry[]): Promise<void> => {
+    try {
+      await send(address, entries);
+    } catch (error) {
+      throw new BackupError('storage', `cannot write to ${name}: ${describeError(error)}`, { cause: error });
+    }
   };
+  return { name, deliver, prepare: async () => await deliver([]) };
 }
 
+/** Without entries it gets as far as the place, which shows whether there is one; of UDP, whether the host has an address. */
 async function send(address: SyslogAddress, entries: readonly SealedEntry[]): Promise<void> {
   const messages = entries.map(toSyslogMessage);
   switch (address.transport) {
@@ -50,11 +50,13 @@ async function sendDatagrams(
   { host, port }: { readonly host: string; readonly port: number },
   messages: readonly Buffer[],
 ): Promise<void> {
-  const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4' });
+  const family = host.includes(':') ? 6 : 4;
+  const { address } = await lookup(host, { family });
+  const socket = createSocket({ type: `udp${family}` });
   try {
     for (const message of messages) {
       await new Promise<void>((resolve, reject) => {
-        socket.send(message, port, host, (error) => (error ? reject(error) : resolve()));
+        socket.send(message, port, address, (error) => (error ? reject(error) : resolve()));
       });
     }
   } finally {
@@ -71,6 +73,7 @@ async function sendToSocket(path: string, entries: readonly SealedEntry[]): Prom
   } catch (error) {
     // The socket is there, and takes datagrams.
     if (errorCode(error) !== 'EPROTOTYPE') throw error;
+    if (entries.length === 0) await runLogger(['--version'], '');
     for (const entry of entries) await sendByLogger(path, entry);
   }
 }
@@ -93,7 +96,11 @@ async function sendByLogger(path: string, sealed: SealedEntry): Promise<void> {
   const { action, actor } = sealed.entry;
   const args = ['--rfc5424=notq', '--socket-errors=on', `--socket=${path}`, '--size=65536'];
   const header = ['--tag=librelog-backup', `--id=${actor.pid}`, `--msgid=${action}`, `--priority=${toLevel(sealed)}`];
-  const logger = spawn('logger', [...args, ...header], {
+  await runLogger([...args, ...header], sealed.line);
+}
+
+async function runLogger(args: readonly string[], input: string | Uint8Array): Promise<void> {
+  const logger = spawn('logger', args, {
     env: { PATH: process.env['PATH'] },
     stdio: ['pipe', 'ignore', 'pipe'],
     timeout: timeoutMs,
@@ -102,7 +109,7 @@ async function sendByLogger(path: string, sealed: SealedEntry): Promise<void> {
   logger.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   // An early end shows in its exit code.
   logger.stdin.on('error', () => {});
-  logger.stdin.end(sealed.line);
+  logger.stdin.end(input);
   const [code] = (await once(logger, 'close')) as [number | null];
   const said = Buffer.concat(stderr).toString('utf8').trim();
   if (code !== 0 || said !== '') throw new Error(`logger failed: ${said || `exit code ${code ?? 'none'}`}`);

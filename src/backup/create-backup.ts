@@ -1,5 +1,5 @@
 import { Catalog } from '../catalog/catalog.ts';
-import type { Manifest, ManifestObject } from '../catalog/manifest.ts';
+import type { Manifest } from '../catalog/manifest.ts';
 import { BackupError, describeError } from '../core/backup-error.ts';
 import { productName, productVersion } from '../core/version.ts';
 import { Meter } from '../pipeline/meter.ts';
@@ -97,9 +97,11 @@ async function storeAndCommit(run: CreateRun): Promise<CreatedBackup> {
   const { context, destinations, touched } = run;
   try {
     const objects = await storeObjects(run);
+    const encryption = await run.encryption.describe();
     const manifests = await destinations.forEach(context.signal, async (store, signal) => {
       for (const object of objects) await confirm(object, { store, signal });
-      return await commit(run, { store, objects: objects.map((object) => toManifestObject(object, store)), signal });
+      const stored = objects.map((object) => toManifestObject(object, store));
+      return await commit(run, { store, encryption, objects: stored, signal });
     });
     const { failed } = destinations;
     for (const { store, error } of failed) if (touched.has(store)) await removeFrom(store, run, error);
@@ -147,20 +149,24 @@ async function confirm({ key, facts }: StoredBackupObject, { store, signal }: Pl
 /** The signal is heeded until the commit begins: its outcome must not stay unknown. */
 async function commit(
   run: CreateRun,
-  { store, objects, signal }: Place & { readonly objects: ManifestObject[] },
+  { store, signal, ...stored }: Place & Pick<Manifest, 'encryption' | 'objects'>,
 ): Promise<Manifest> {
   const auditHead = await run.context.audit.describeHead();
-  const unsealed = { ...describeBackup(run, objects), ...(auditHead !== null && { auditHead }) };
+  const unsealed = { ...describeBackup(run), ...stored, ...(auditHead !== null && { auditHead }) };
   const manifest = { ...unsealed, seal: await run.encryption.seal(unsealed) };
   signal.throwIfAborted();
   await putInto(store, run, { put: async () => await new Catalog(store).commit(manifest) });
   return manifest;
 }
 
-function describeBackup(
-  { request, context, plan, server, tool, encryption, startedAt }: CreateRun,
-  objects: ManifestObject[],
-): Omit<Manifest, 'seal'> {
+function describeBackup({
+  request,
+  context,
+  plan,
+  server,
+  tool,
+  startedAt,
+}: CreateRun): Omit<Manifest, 'seal' | 'encryption' | 'objects'> {
   return {
     format: 'librelog-backup-manifest',
     version: 1,
@@ -178,8 +184,6 @@ function describeBackup(
     },
     dump: { format: request.dump.format, clientVersion: tool.version, options: [...plan.dump.options] },
     compression: request.compression,
-    encryption: encryption.encrypter.description,
-    objects,
   };
 }
 

@@ -1,5 +1,5 @@
 import { BackupError } from '../core/backup-error.ts';
-import type { Secret } from '../core/secret.ts';
+import { Secret } from '../core/secret.ts';
 import { findActiveKey } from '../keys/keyring.ts';
 import { drawQrCode } from '../keys/qr-code.ts';
 import { readKeyring } from '../keys/read-key-encryption-key.ts';
@@ -108,6 +108,7 @@ async function readPrivateKeySheet(reference: string, context: UseCaseContext): 
 
 async function writeSheet(sheet: Sheet, { method, output }: KeyExport): Promise<ExportedKey> {
   const code = await drawQrCode(sheet.keyText);
+  using _png = code === null ? null : new Secret(code.png);
   using text = sheet.format(code !== null);
   const [textPath, pngPath, svgPath] = [`${output}.txt`, `${output}.png`, `${output}.svg`];
   const mode = 0o600;
@@ -120,7 +121,6 @@ async function writeSheet(sheet: Sheet, { method, output }: KeyExport): Promise<
           { path: svgPath, content: code.svg, mode },
         ]),
   ]);
-  code?.png.fill(0);
   const { keyId, isLocked } = sheet;
   const paths = code === null ? { textPath, pngPath: null, svgPath: null } : { textPath, pngPath, svgPath };
   return { method, keyId, ...paths, isLocked };

@@ -22,19 +22,37 @@ export interface StoreContents {
  */
 export function selectLeftovers(contents: StoreContents, silentSince: Date): Leftovers {
   const { objects, unfinished } = contents;
-  const committed = new Set(objects.filter(({ key }) => isManifest(key)).map(({ key }) => folderOf(key)));
-  const active = new Set([
-    ...objects.filter(({ modifiedAt }) => modifiedAt > silentSince).map(({ key }) => folderOf(key)),
-    ...unfinished.filter(({ lastActiveAt }) => lastActiveAt > silentSince).map(({ key }) => folderOf(key)),
-  ]);
+  const committed = committedFolders(contents);
+  const active = activeFolders(contents, silentSince);
   const isSilent = ({ key }: { readonly key: string }): boolean => {
     const folder = folderOf(key);
     return folder !== null && !active.has(folder);
   };
   return {
-    objects: objects.filter((object) => isSilent(object) && !committed.has(folderOf(object.key))),
+    objects: objects.filter((object) => isSilent(object) && !committed.has(folderOf(object.key) ?? '')),
     unfinished: unfinished.filter(isSilent),
   };
+}
+
+/** `<label>/<id>` of what a `create` may be making: there is no manifest, and something has changed since `silentSince`. */
+export function selectUnderWay(contents: StoreContents, silentSince: Date): readonly string[] {
+  const committed = committedFolders(contents);
+  return [...activeFolders(contents, silentSince)].filter((folder) => !committed.has(folder)).toSorted();
+}
+
+function committedFolders({ objects }: StoreContents): ReadonlySet<string> {
+  return foldersOf(objects.filter(({ key }) => isManifest(key)));
+}
+
+function activeFolders({ objects, unfinished }: StoreContents, silentSince: Date): ReadonlySet<string> {
+  return foldersOf([
+    ...objects.filter(({ modifiedAt }) => modifiedAt > silentSince),
+    ...unfinished.filter(({ lastActiveAt }) => lastActiveAt > silentSince),
+  ]);
+}
+
+function foldersOf(entries: readonly { readonly key: string }[]): ReadonlySet<string> {
+  return new Set(entries.map(({ key }) => folderOf(key)).filter((folder) => folder !== null));
 }
 
 /** `<label>/<id>` of what lies directly in the folder of a backup; `null` for everything else. */
@@ -56,17 +74,31 @@ export interface LeftoversQuery {
   readonly minAgeMs: number;
 }
 
-/**
- * Looks for leftovers; removes nothing. Unfinished uploads are listed first: one that ends meanwhile is then seen as an
- * object, and a manifest that is committed meanwhile is seen with its objects. Errors: those of the store.
- */
+/** Looks for leftovers; removes nothing. Errors: those of the store. */
 export async function findLeftovers(query: LeftoversQuery, context: UseCaseContext): Promise<Leftovers> {
-  const { store, label, minAgeMs } = query;
-  const { signal } = context;
+  return selectLeftovers(await readContents(query, context), new Date(context.now().getTime() - query.minAgeMs));
+}
+
+/** For how long a `create` that gives no sign of life in a store is taken to be running all the same. */
+const underWayMs = 24 * 3_600_000;
+
+/** `<label>/<id>` of backups that are being made in a store, or were broken off in the last 24 hours. Errors: of the store. */
+export async function findUnderWay(store: ObjectStore, context: UseCaseContext): Promise<readonly string[]> {
+  return selectUnderWay(await readContents({ store }, context), new Date(context.now().getTime() - underWayMs));
+}
+
+/**
+ * Unfinished uploads are listed first: one that ends meanwhile is then seen as an object, and a manifest that is committed
+ * meanwhile is seen with its objects.
+ */
+async function readContents(
+  { store, label }: Pick<LeftoversQuery, 'store' | 'label'>,
+  { signal }: UseCaseContext,
+): Promise<StoreContents> {
   const prefix = label === undefined ? '' : `${label}/`;
   const unfinished = await Array.fromAsync(store.listUnfinished(prefix, { signal }));
   const objects = await Array.fromAsync(store.list(prefix, { signal }));
-  return selectLeftovers({ objects, unfinished }, new Date(context.now().getTime() - minAgeMs));
+  return { objects, unfinished };
 }
 
 /** Removes what `findLeftovers` has found. What is gone already is a success. Errors: those of the store. */

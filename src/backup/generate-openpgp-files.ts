@@ -76,13 +76,14 @@ async function makeFiles(
 
 async function makePair(request: OpenPgpFilesRequest, context: UseCaseContext): Promise<OpenPgpFiles> {
   const { name, email, output, expiresInDays } = request;
-  const passphrase = request.passphrase === undefined ? undefined : await readPassphraseOf(request.passphrase, context);
+  using passphrase = request.passphrase === undefined ? undefined : await readPassphraseOf(request.passphrase, context);
   const pair = await generateOpenPgpKey({ name, email, passphrase, expiresInDays });
+  using privateKey = pair.privateKey;
   const certificatePath = `${output}.pub.asc`;
   const privateKeyPath = `${output}.key.asc`;
   const revocationPath = `${output}.rev.asc`;
   await writeNewFiles([
-    { path: privateKeyPath, content: pair.privateKey.revealText(), mode: 0o600 },
+    { path: privateKeyPath, content: privateKey.reveal(), mode: 0o600 },
     { path: revocationPath, content: pair.revocationCertificate, mode: 0o600 },
     { path: certificatePath, content: pair.certificate, mode: 0o644 },
   ]);

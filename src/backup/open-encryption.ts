@@ -9,6 +9,7 @@ import type { Secret } from '../core/secret.ts';
 import type { Certificate } from '../crypto/openpgp-certificates.ts';
 import type { KeyChoice } from '../crypto/openpgp-key-choice.ts';
 import { readContentOf, readPassphraseOf, readPublicContentOf, readUnlockers } from './read-secrets.ts';
+import { renewWraps } from './renew-wraps.ts';
 import type { UseCaseContext } from './use-case-context.ts';
 
 /** How a backup is to be encrypted; every string is a secret reference. */
@@ -54,6 +55,11 @@ export interface BackupEncryption extends Disposable {
   readonly encrypter: Encrypter<EncryptionDescription>;
   /** What encrypts, and since when. */
   readonly keys: readonly { readonly name: string; readonly createdAt: Date | null }[];
+  /**
+   * What the manifest says of the encryption, to be asked for when everything is stored: keys that wrapped the data key
+   * are read anew, as `renewWraps` does. Errors: `key`.
+   */
+  describe(): Promise<EncryptionDescription>;
   seal(manifest: UnsealedManifest): Promise<Seal | null>;
 }
 
@@ -84,18 +90,20 @@ async function prepareAes(
   const wrappers = await readUnlockers(request, context);
   return {
     extension: 'aes',
-    begin: async (backup) => await beginAes({ wrappers, compression, backup }),
+    begin: async (backup) => await beginAes({ request, wrappers, compression, backup }, context),
     [Symbol.dispose]: () => wrappers[Symbol.dispose](),
   };
 }
 
 interface AesBeginning {
+  readonly request: AesRequest;
   readonly wrappers: Wrappers;
   readonly compression: Compression;
   readonly backup: WrapContext;
 }
 
-async function beginAes({ wrappers, compression, backup }: AesBeginning): Promise<BackupEncryption> {
+async function beginAes(beginning: AesBeginning, context: UseCaseContext): Promise<BackupEncryption> {
+  const { request, wrappers, compression, backup } = beginning;
   const { createDataKey, wrapDataKey } = await import('../crypto/data-key.ts');
   const { createAesEncrypter } = await import('../crypto/aes-container.ts');
   const { macManifest } = await import('../crypto/manifest-mac.ts');
@@ -105,9 +113,15 @@ async function beginAes({ wrappers, compression, backup }: AesBeginning): Promis
     name: key.name,
     createdAt: (await key.createdAt?.()) ?? null,
   }));
+  const encrypter = createAesEncrypter({ dataKey, wrappedKeys, compression, label: backup.label });
+  const { method } = encrypter.description;
   return {
     keys: await Promise.all(keys),
-    encrypter: createAesEncrypter({ dataKey, wrappedKeys, compression, label: backup.label }),
+    encrypter,
+    describe: async () => ({
+      method,
+      wrappedKeys: await renewWraps({ dataKey, backup, keys: request.keys, wrappedKeys }, context),
+    }),
     seal: async (manifest) => ({
       method: 'hmac-sha-256',
       value: macManifest(dataKey, canonicalManifestBytes(manifest)),
@@ -132,6 +146,7 @@ async function prepareOpenPgp(request: OpenPgpRequest, context: UseCaseContext):
   const encryption: BackupEncryption = {
     encrypter,
     keys: certificates.map(({ fingerprint, createdAt }) => ({ name: fingerprint, createdAt })),
+    describe: async () => await Promise.resolve(encrypter.description),
     seal: async (manifest) => (signing === null ? null : await sign(manifest, signing)),
     [Symbol.dispose]: () => {},
   };

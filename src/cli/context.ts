@@ -1,8 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { BackupError } from '../core/backup-error.ts';
 import type { UseCaseContext } from '../backup/use-case-context.ts';
-import { openAudit, type CommandAudit } from './open-audit.ts';
-import type { AuditOptions } from './option-groups.ts';
+import { openAudit, type CommandAudit, type RecordOptions } from './open-audit.ts';
 import { createLogger, type LogSettings } from './output/logger.ts';
 import type { Output } from './output/output.ts';
 
@@ -13,7 +12,7 @@ export interface CommandContext extends UseCaseContext {
 }
 
 /** The composition root: the only place where clock, environment, signals and streams of the process are taken. */
-export async function createContext(settings: LogSettings & AuditOptions, output: Output): Promise<CommandContext> {
+export async function createContext(settings: LogSettings & RecordOptions, output: Output): Promise<CommandContext> {
   const context = {
     env: process.env,
     log: await createLogger(settings),

@@ -1,9 +1,11 @@
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { AuditSinkSetting } from '../audit/audit-settings.ts';
+import { BackupError } from '../core/backup-error.ts';
 import { streamOf } from '../core/byte-stream.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import type { CommandContext } from './context.ts';
 import type { AuditOptions } from './option-groups.ts';
+import type { StoreOptions } from './store-options.ts';
 
 /** Where copies are in a store: no label begins with `_`. */
 const copyFolder = '_audit';
@@ -14,10 +16,18 @@ export interface CommandAudit extends Pick<AuditLog, 'prepare' | 'append' | 'des
   copyTo(stores: readonly ObjectStore[]): Promise<void>;
 }
 
-/** Reads the settings at once and opens nothing yet. Errors: `config` (a sink). */
-export async function openAudit(options: AuditOptions, context: Omit<CommandContext, 'audit'>): Promise<CommandAudit> {
+/** Options of a command that say what is recorded and where; `store` of one that works on stores. */
+export type RecordOptions = AuditOptions & Partial<Pick<StoreOptions, 'store'>>;
+
+/** Reads the settings at once and opens nothing yet. Errors: `config` (a sink; none of them is there in this command). */
+export async function openAudit(options: RecordOptions, context: Omit<CommandContext, 'audit'>): Promise<CommandAudit> {
   const { auditFile: file, auditOnFailure: onFailure = 'fail' } = options;
   const sinks = await parseSinks(options.auditSink ?? []);
+  if (isNowhere(options, sinks)) {
+    const problem = 'audit log is to be in the store alone, and this command opens no store';
+    if (onFailure === 'fail') throw new BackupError('config', problem, { hint });
+    context.log.warn({ kind: 'config' }, `not audited: ${problem}`);
+  }
   if (sinks.some(({ kind }) => kind === 'stdout')) context.output.shareStdout('the audit log');
   const copies = new StoreCopies();
   let opening: Promise<AuditLog> | undefined;
@@ -31,6 +41,14 @@ export async function openAudit(options: AuditOptions, context: Omit<CommandCont
     describeHead: async () => await (await open()).describeHead(),
     copyTo: async (stores) => await copies.copyTo(stores),
   };
+}
+
+const hint = 'Keep the file (without --audit-file none), or add --audit-sink stdout or syslog.';
+
+/** Whether there would be copies only, in a store that is not there. */
+function isNowhere({ auditFile, store = [] }: RecordOptions, sinks: readonly AuditSinkSetting[]): boolean {
+  const isStoreAlone = sinks.length > 0 && sinks.every(({ kind }) => kind === 'store');
+  return auditFile === 'none' && isStoreAlone && store.length === 0;
 }
 
 /** Commands that record nothing load nothing of it. */

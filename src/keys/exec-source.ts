@@ -10,6 +10,9 @@ import type { SecretReference } from './secret-reference.ts';
 /** As for files: a command that prints more was named by mistake. */
 const maxSecretBytes = 1024 * 1024;
 const maxComplaintChars = 200;
+const maxTailChars = 4 * maxComplaintChars;
+/** Two texts that share so many characters on end are taken to be related. */
+const telltaleChars = 12;
 const timeoutVariable = 'LIBRELOG_BACKUP_EXEC_TIMEOUT';
 const defaultTimeoutMs = 60_000;
 
@@ -94,20 +97,42 @@ async function readBounded(child: SecretCommand): Promise<Pick<Outcome, 'stdout'
   return { stdout, isTooLarge: sizeBytes > maxSecretBytes };
 }
 
-/** Keeps the end of what a stream says; never fails. */
+/**
+ * Keeps the end of what a stream says; never fails. Where that was cut, what is left of a word there may be too little to
+ * tell that it is of the secret, so that the beginning is dropped.
+ */
 function readTail(stream: Readable): () => string {
   let tail = '';
+  let isCut = false;
   stream.setEncoding('utf8');
-  stream.on('data', (text: string) => (tail = (tail + text).slice(-4 * maxComplaintChars)));
+  stream.on('data', (text: string) => {
+    const all = tail + text;
+    isCut ||= all.length > maxTailChars;
+    tail = all.slice(-maxTailChars);
+  });
   stream.on('error', () => {});
-  return () => tail;
+  return () => (isCut ? tail.slice(maxComplaintChars) : tail);
 }
 
-/** Empty when it repeats a line of the secret, as `set -x` would. */
+/** Empty when it repeats the secret, or a part of it, as `set -x` would. */
 function lastLine(stderr: string, stdout: Uint8Array): string {
   const line = linesOf(stderr).at(-1) ?? '';
-  const isLeak = linesOf(Buffer.from(stdout).toString('utf8')).some((secret) => line.includes(secret));
+  const isLeak = hasPartOf(line, Buffer.from(stdout).toString('utf8'));
   return isLeak ? '' : line.replaceAll(/\p{Cc}/gu, ' ').slice(0, maxComplaintChars);
+}
+
+/** Whether a text has a whole line of the secret, or so much of it that it is no chance, however a shell has quoted it. */
+function hasPartOf(text: string, secret: string): boolean {
+  const [where, what] = [withoutQuotes(text), withoutQuotes(secret)];
+  const starts = Array.from({ length: Math.max(where.length - telltaleChars + 1, 0) }, (_, start) => start);
+  return (
+    linesOf(what).some((line) => where.includes(line)) ||
+    starts.some((start) => what.includes(where.slice(start, start + telltaleChars)))
+  );
+}
+
+function withoutQuotes(text: string): string {
+  return text.replaceAll(/['"\\]/g, '');
 }
 
 function linesOf(text: string): string[] {

@@ -42,6 +42,7 @@ describe('the audit log of commands', () => {
     await runOk(story, `delete ${manifest.id} --yes`);
     assert.deepEqual(describeEntries(story), [
       'key-access wrap success',
+      'key-access wrap success',
       'encrypt - success',
       'key-access unwrap success',
       'decrypt - success',
@@ -49,7 +50,7 @@ describe('the audit log of commands', () => {
       'verify - success',
       'delete - success',
     ]);
-    const [wrap, encrypt, , , , , deletion] = entriesOf(story);
+    const [wrap, , encrypt, , , , , deletion] = entriesOf(story);
     const keyId = manifest.encryption.method === 'openpgp' ? '' : manifest.encryption.wrappedKeys[0];
     assert.ok(keyId !== '' && keyId?.provider === 'key');
     assert.deepEqual(wrap?.key, { source: 'file:aes.key', id: keyId.keyId, purpose: 'wrap' });
@@ -67,12 +68,12 @@ describe('the audit log of commands', () => {
     assert.equal(wrong.code, 30);
     const missing = await story.run('restore latest --output out.dump --key file:missing.key');
     assert.equal(missing.code, 30);
-    assert.deepEqual(describeEntries(story).slice(2), [
+    assert.deepEqual(describeEntries(story).slice(3), [
       'decrypt - failure',
       'key-access unwrap failure',
       'decrypt - failure',
     ]);
-    const [, , refused, , absent] = entriesOf(story);
+    const [, , , refused, , absent] = entriesOf(story);
     assert.equal(refused?.error?.kind, 'key');
     assert.match(wrong.stderr, new RegExp(RegExp.escape(refused?.error?.message ?? '?')));
     assert.match(absent?.error?.message ?? '', /file:missing\.key/);
@@ -139,7 +140,7 @@ describe('the audit log of commands', () => {
   it('is proven by the heads in manifests, also to have been cut off', async () => {
     const story = teller.story();
     const manifest = await story.create('small');
-    assert.equal(manifest.auditHead?.sequence, 1);
+    assert.equal(manifest.auditHead?.sequence, 2);
     assert.match(await runOk(story, `audit verify --store ${story.storeUrl}`), /1 recorded heads are in it/);
     writeFileSync(story.auditFile, '');
     const cut = await story.run(`audit verify --store ${story.storeUrl}`);
@@ -147,11 +148,29 @@ describe('the audit log of commands', () => {
     await runOk(story, `create -d small ${aesKey}`);
     const [first = ''] = readFileSync(story.auditFile, 'utf8').split('\n');
     const second = await story.create('small');
-    assert.equal(second.auditHead?.sequence, 3);
+    assert.equal(second.auditHead?.sequence, 5);
     writeFileSync(story.auditFile, `${first}\n`);
     const truncated = await story.run(`audit verify --store ${story.storeUrl}`);
     assert.equal(truncated.code, 40);
     assert.match(truncated.stderr, /audit log is truncated at entry 2/);
+  });
+
+  it('is missed when it was begun anew, where it is said which other logs there are', async () => {
+    const story = teller.story();
+    const chain = (await story.create('small')).auditHead?.chain ?? '';
+    const verify = `audit verify --store ${story.storeUrl}`;
+    await runOk(story, `${verify} --other-chain none`);
+    writeFileSync(story.auditFile, '');
+    await story.create('small');
+    await runOk(story, verify);
+    await runOk(story, `${verify} --other-chain ${chain}`);
+    for (const other of ['none', '0'.repeat(32)]) {
+      const { code, stdout, stderr } = await story.run(`${verify} --other-chain ${other}`);
+      assert.equal(code, 40);
+      assert.match(stdout, /^audit log is whole: /);
+      assert.match(stderr, new RegExp(`recorded heads are of chains that are not in this log: ${chain}\n`));
+    }
+    assertFailure(await story.run(`${verify} --other-chain x`), { code: 2, message: /"x" is not a chain/ });
   });
 
   it('is authenticated by a key', async () => {
@@ -178,6 +197,28 @@ describe('an audit log that cannot be written', () => {
     const [id = ''] = [...files.join(' ').matchAll(/\d{8}T\d{6}Z-[0-9a-f]{6}/g)].map(([found]) => found);
     assertFailure(await story.run(`delete ${id} --yes`, { env }), failure);
     assert.deepEqual(entriesBelow(story.storeFolder), files);
+  });
+
+  it('since it has macs and there is no key, fails what would destroy or change something before it does', async () => {
+    const story = teller.story();
+    const env = { LIBRELOG_BACKUP_AUDIT_KEY: 'env:AUDIT_KEY', AUDIT_KEY: 'ef'.repeat(32) };
+    const { id } = await story.create('small', aesKey, { env });
+    const { keyId } = await story.ask<{ keyId: string }>(`keys rotate aes-256 ${aesKey}`, { env });
+    await story.create('small', aesKey, { env });
+    const keys = readFileSync(join(story.folder, 'aes.key'), 'utf8');
+    const [old = ''] = keys.match(/[0-9a-f]{16}(?=")/g)?.filter((found) => found !== keyId) ?? [];
+    const files = [...entriesBelow(story.storeFolder), ...entriesBelow(story.folder)];
+    for (const command of [
+      `keys shred ${aesKey} --key-version ${old} --confirm ${old}`,
+      `keys rotate aes-256 ${aesKey}`,
+      'keys generate aes-256 --output new.key',
+      'keys generate openpgp --name N --email n@example.org --output new',
+      `delete ${id} --yes`,
+    ]) {
+      assertFailure(await story.run(command), { code: 3, message: /audit log is protected by a key/ });
+    }
+    assert.equal(readFileSync(join(story.folder, 'aes.key'), 'utf8'), keys);
+    assert.deepEqual([...entriesBelow(story.storeFolder), ...entriesBelow(story.folder)], files);
   });
 
   it('is only warned of where that was asked for', async () => {
@@ -212,11 +253,31 @@ describe('copies of the audit log', () => {
     assert.equal(listed.backups.length, 1);
   });
 
+  it('are asked of no command that opens no store, when nothing else would have them', async () => {
+    const story = teller.story();
+    const env = { LIBRELOG_BACKUP_AUDIT_SINK: 'store', LIBRELOG_BACKUP_AUDIT_FILE: 'none' };
+    await runOk(story, `create -d small ${aesKey}`, env);
+    const files = entriesBelow(story.folder);
+    const message = /^audit log is to be in the store alone, and this command opens no store$/;
+    for (const command of [
+      `keys rotate aes-256 ${aesKey}`,
+      'keys generate aes-256 --output new.key',
+      `keys export ${aesKey} --output sheet`,
+    ]) {
+      assertFailure(await story.run(command, { env }), { code: 3, message });
+      assert.deepEqual(entriesBelow(story.folder), files);
+    }
+    await runOk(story, 'keys generate aes-256 --output a.key', { LIBRELOG_BACKUP_AUDIT_SINK: 'store' });
+    const warned = await story.run('keys generate aes-256 --output b.key --audit-on-failure warn', { env });
+    assert.equal(warned.code, 0);
+    assert.match(warned.stderr, /not audited: audit log is to be in the store alone/);
+  });
+
   it('are on standard output, unless something else needs that', async () => {
     const story = teller.story();
     const env = { LIBRELOG_BACKUP_AUDIT_SINK: 'stdout' };
     const stdout = await runOk(story, `create -d small ${aesKey}`, env);
-    assert.deepEqual(stdout.split('\n').slice(0, 2).join('\n'), readFileSync(story.auditFile, 'utf8').trimEnd());
+    assert.deepEqual(stdout.split('\n').slice(0, 3).join('\n'), readFileSync(story.auditFile, 'utf8').trimEnd());
     const toStdout = await story.run(`restore latest -o - ${aesKey}`, { env });
     assertFailure(toStdout, { code: 2, message: /standard output is taken/ });
     const json = await story.run(`create -d small ${aesKey} --json`, { env });

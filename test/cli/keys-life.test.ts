@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import type { ListedKey } from '../../src/backup/list-keys.ts';
-import { assertFailure, assertNothingBelow, entriesBelow } from '../support/cli-assertions.ts';
+import { assertFailure, entriesBelow } from '../support/cli-assertions.ts';
 import { generatePair } from '../support/openpgp-pair.ts';
 import { createSmallDatabase } from '../support/sample-database.ts';
 import { aesKey, openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
@@ -177,101 +177,5 @@ describe('create with a key that is too old', () => {
     await rotate(story, 'file:old.key');
     const { code, stderr } = await story.run('create -d small --key file:old.key --rotation-overdue fail');
     assert.deepEqual([code, /days old/.test(stderr)], [0, false], stderr);
-  });
-});
-
-describe('keys shred', () => {
-  it('destroys an old key, and says first what is lost', async () => {
-    const story = teller.story();
-    const lost = await story.create('small');
-    const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
-    await rotate(story);
-    const kept = await story.create('small');
-    const command = `keys shred ${aesKey} --key-version ${keyId ?? ''}`;
-    const asked = await story.run(command);
-    assert.equal(asked.code, 2);
-    assert.match(asked.stderr, new RegExp(`1 backups will be lost for good:\\n  small/${lost.id} in file:`));
-    assert.match(asked.stderr, /nobody is there to confirm/);
-    const wrong = await story.run(`${command} --confirm yes`);
-    assert.match(wrong.stderr, /not confirmed: nothing was done/);
-    assert.equal((await story.run(`restore ${lost.id} --output a.dump ${aesKey}`)).code, 0);
-
-    const { code, stderr } = await story.run(`${command} --confirm ${keyId ?? ''}`);
-    assert.equal(code, 0, stderr);
-    const gone = await story.run(`restore ${lost.id} --output b.dump ${aesKey}`);
-    assertFailure(gone, {
-      code: 30,
-      message: new RegExp(`key ${keyId ?? ''} of keyring file:aes.key was destroyed at`),
-    });
-    assert.equal((await story.run(`restore ${kept.id} --output c.dump ${aesKey}`)).code, 0);
-    const [destroyed] = await listKeys(story, aesKey);
-    assert.deepEqual([destroyed?.keyId, destroyed?.state, destroyed?.onlyKeyOf], [keyId, 'destroyed', 1]);
-    const again = await story.run(`${command} --confirm ${keyId ?? ''} --force`);
-    assertFailure(again, { code: 30, message: /destroyed/ });
-  });
-
-  it('refuses the key of the last backup that can be opened, unless forced', async () => {
-    const story = teller.story();
-    await story.create('small');
-    const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
-    await rotate(story);
-    const command = `keys shred ${aesKey} --key-version ${keyId ?? ''} --confirm ${keyId ?? ''}`;
-    assertFailure(await story.run(command), { code: 65, message: /opens the last backups of "small" in file:/ });
-    const { code, stderr } = await story.run(`${command} --force`);
-    assert.equal(code, 0, stderr);
-    assert.match(stderr, /nothing will be left of "small"/);
-  });
-
-  it('spares backups that another key opens', async () => {
-    const story = teller.story();
-    story.write('other.key', randomBytes(32));
-    const backup = await story.create('small', `${aesKey} --key file:other.key`);
-    const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
-    await rotate(story);
-    const { code, stderr } = await story.run(
-      `keys shred ${aesKey} --key-version ${keyId ?? ''} --confirm ${keyId ?? ''}`,
-    );
-    assert.equal(code, 0, stderr);
-    assert.match(stderr, /0 backups will be lost for good\n1 backups need their other keys/);
-    assert.equal((await story.run(`restore ${backup.id} --output a.dump --key file:other.key`)).code, 0);
-  });
-
-  it('does not count backups that name no key, since their recipients are hidden', async () => {
-    const story = teller.story();
-    const pair = await generatePair(story, 'hidden');
-    await story.create('small', `--hidden-recipient ${pair.certificate}`);
-    const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
-    await rotate(story);
-    const { code, stderr } = await story.run(
-      `keys shred ${aesKey} --key-version ${keyId ?? ''} --confirm ${keyId ?? ''}`,
-    );
-    assert.equal(code, 0, stderr);
-    assert.match(stderr, /^0 backups will be lost for good$/m);
-  });
-
-  it('refuses the active key, one that is not there, and to work blindly', async () => {
-    const story = teller.story();
-    const keyId = await rotate(story);
-    const confirmed = `--key-version ${keyId} --confirm ${keyId}`;
-    assertFailure(await story.run(`keys shred ${aesKey} ${confirmed}`, { env: noStore }), {
-      code: 2,
-      message: /no store given/,
-    });
-    await story.create('small');
-    const active = await story.run(`keys shred ${aesKey} ${confirmed} --force`);
-    assert.equal(active.code, 50);
-    assert.match(active.stderr, /is the active one/);
-    const missing = await story.run(`keys shred ${aesKey} --key-version 0123456789abcdef --confirm 0123456789abcdef`);
-    assertFailure(missing, { code: 30, message: /has no version "0123456789abcdef"$/ });
-  });
-
-  it('leaves nothing half-done where the key cannot be written', async () => {
-    const story = teller.story();
-    assertFailure(await story.run('keys rotate aes-256 --key file:missing.key'), {
-      code: 30,
-      message: /missing\.key/,
-      hint: null,
-    });
-    assertNothingBelow(story.storeFolder);
   });
 });

@@ -243,7 +243,9 @@ describe('the file of a log', () => {
     const log = under.open({ maxFileBytes: 10 });
     await log.append(numberedEvent(1));
     await writeFile(under.path.replace('.jsonl', '.000000000001.jsonl'), 'foreign');
-    await assert.rejects(log.append(numberedEvent(2)), { kind: 'integrity', message: /is there already/ });
+    const problem = { kind: 'integrity', message: /is there already/ };
+    await assert.rejects(log.prepare(), problem);
+    await assert.rejects(log.append(numberedEvent(2)), problem);
     assert.equal((await under.lines()).length, 1);
   });
 

@@ -27,6 +27,15 @@ const failedEvent: AuditEvent = {
   key: { source: 'env:KEY', purpose: 'unwrap' },
 };
 
+/** A port on which nobody listens. */
+async function closedPort(): Promise<number> {
+  const closed = createServer().listen(0, '127.0.0.1');
+  await once(closed, 'listening');
+  const address = closed.address();
+  closed.close();
+  return typeof address === 'object' ? (address?.port ?? 0) : 0;
+}
+
 describe('syslog', () => {
   const receivers: Record<string, (path: string) => Promise<[SyslogReceiver, string]>> = {
     'over UDP': async () => {
@@ -46,6 +55,7 @@ describe('syslog', () => {
       const [receiver, address] = await receive(join(under.folder, 'socket'));
       await using _receiver = receiver;
       const log = under.open({ sinks: [parseAuditSink(`syslog:${address}`)] });
+      await log.prepare();
       await log.append(encryptEvent);
       await log.append(failedEvent);
       await Promise.all([log.append(numberedEvent(1)), log.append(numberedEvent(2))]);
@@ -65,11 +75,7 @@ describe('syslog', () => {
 
   it('that is not there fails the event, though the file has it', async () => {
     using under = createAuditLogUnderTest();
-    const closed = createServer().listen(0, '127.0.0.1');
-    await once(closed, 'listening');
-    const address = closed.address();
-    const port = typeof address === 'object' ? address?.port : 0;
-    closed.close();
+    const port = await closedPort();
     const file = join(under.folder, 'file');
     await writeFile(file, '');
     for (const where of [`tcp://127.0.0.1:${port}`, `unix:${under.folder}/none`, `unix:${file}`]) {
@@ -80,6 +86,21 @@ describe('syslog', () => {
     }
     assert.equal(under.warnings.length, 3);
     assert.partialDeepStrictEqual(await verifyAudit(under.path), { entries: 6, problem: null });
+  });
+
+  it('that is not there is found before there is an event', async () => {
+    using under = createAuditLogUnderTest();
+    const file = join(under.folder, 'file');
+    await writeFile(file, '');
+    const places = [`tcp://127.0.0.1:${await closedPort()}`, `unix:${under.folder}/none`, `unix:${file}`];
+    for (const where of places) {
+      const sinks = [parseAuditSink(`syslog:${where}`)];
+      const expected = { kind: 'storage', message: new RegExp(`^cannot write to syslog at ${where}: `) };
+      await assert.rejects(under.open({ sinks }).prepare(), expected, where);
+      await under.open({ sinks, onFailure: 'warn' }).prepare();
+    }
+    assert.equal(under.warnings.length, 3);
+    assert.deepEqual(await under.lines(), []);
   });
 
   it('has an address', () => {

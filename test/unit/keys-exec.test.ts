@@ -58,6 +58,24 @@ describe('exec:', () => {
     process.kill(Number(readFileSync(file, 'utf8')));
   });
 
+  it('shows nothing of a secret that the command traces, however long it is and however it is quoted', async () => {
+    const value = Array.from({ length: 300 }, (_, index) => `part-${index}`).join(' ');
+    const quoted = `it's "${value.slice(0, 40)}" \\ $HOME`;
+    const [name, short] = ['SECRET_OF_TEST', `a'b'c'd'e'f`];
+    for (const secret of [value, `${value}\nlast line`, quoted, short]) {
+      for (const command of [
+        `(set -x; printf %s "$${name}"); exit 1`,
+        `printf %s "$${name}"; bash -xc ': "$${name}"'; exit 1`,
+        `printf %s "$${name}"; printf '%s is wrong %0300d' "$${name}" 0 >&2; exit 1`,
+      ]) {
+        await assert.rejects(run(command, { [name]: secret }), {
+          kind: 'key',
+          message: /: the command failed with exit code 1$/,
+        });
+      }
+    }
+  });
+
   it('fails with key and the last line of stderr, without what was printed', async () => {
     const cases: [string, RegExp][] = [
       ['echo hunter2; exit 3', /^cannot read secret exec:.*: the command failed with exit code 3$/],

@@ -74,6 +74,7 @@ function showCommand(output: Output): Command {
 interface VerifyOptions extends FileOptions, StoreOptions {
   readonly auditKey?: string | readonly string[];
   readonly auditHead?: readonly string[];
+  readonly otherChain?: readonly string[];
 }
 
 function verifyCommand(output: Output): Command {
@@ -83,20 +84,36 @@ function verifyCommand(output: Output): Command {
     .addOption(listOption('--audit-key <ref>', 'key of the log: file:PATH or env:NAME; several after a rotation'))
     .addOption(
       listOption('--audit-head <head>', 'CHAIN:SEQUENCE:HASH as recorded elsewhere: proves that the end is there'),
+    )
+    .addOption(
+      listOption(
+        '--other-chain <chain>',
+        'chain of another log, or none: fails when a recorded head is of any further one',
+      ),
     );
   addOptions(command, 'store', 'common');
   return runWith<VerifyOptions>({ command, output }, async (options, context) => {
     const { verifyAudit } = await import('../../audit/verify-audit.ts');
     using keys = await readAuditKeys([options.auditKey ?? []].flat(), context);
     const given = (options.auditHead ?? []).map(parseHead);
+    const expected = options.otherChain?.map(parseChain);
     const recorded = options.store === undefined ? [] : await readRecordedHeads(options, context);
     const evidence = { keys: keys.secrets, heads: [...given, ...recorded] };
     const report = await verifyAudit(await findFile(options, context), evidence);
     context.output.result(report, describeReport(report));
     const { problem } = report;
-    if (problem === null) return;
+    if (problem === null) return refuseOtherChains(report, expected);
     const { kind, file, line, sequence, reason } = problem;
     throw new BackupError('integrity', `audit log is ${kind} at entry ${sequence}, "${file}" line ${line}: ${reason}`);
+  });
+}
+
+/** A log that was taken away and begun anew is whole: only heads tell of the one before. */
+function refuseOtherChains({ otherChains }: AuditReport, expected: readonly string[] | undefined): void {
+  const unknown = otherChains.filter((chain) => expected?.includes(chain) === false);
+  if (unknown.length === 0) return;
+  throw new BackupError('integrity', `recorded heads are of chains that are not in this log: ${unknown.join(', ')}`, {
+    hint: 'Find out whose they are: name those of other hosts with --other-chain.',
   });
 }
 
@@ -150,6 +167,11 @@ function parseHead(text: string): AuditHead {
   const { chain, sequence, hash } = pattern.exec(text)?.groups ?? {};
   if (chain !== undefined && hash !== undefined) return { chain, sequence: Number(sequence), hash };
   throw new BackupError('usage', `"${text}" is not a head of an audit log`, { hint: 'Write CHAIN:SEQUENCE:HASH.' });
+}
+
+function parseChain(text: string): string {
+  if (text === 'none' || /^[0-9a-f]{32}$/.test(text)) return text;
+  throw new BackupError('usage', `"${text}" is not a chain of an audit log`, { hint: 'Write 32 hex digits, or none.' });
 }
 
 function describeEntries(entries: readonly AuditEntry[]): string {

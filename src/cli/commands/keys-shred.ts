@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import type { KeyLoss } from '../../backup/shred-key.ts';
+import type { KeyLoss, OtherKey, StoredName } from '../../backup/shred-key.ts';
+import { describeKey } from '../../core/key-identity.ts';
 import { confirmByName } from '../output/confirm.ts';
 import type { Output } from '../output/output.ts';
 import { addOptions, type AuditOptions, type CommonOptions } from '../option-groups.ts';
@@ -42,9 +43,18 @@ export function shredKeyCommand(output: Output): Command {
 function describeLoss({ lost, remaining, emptied }: KeyLoss): string {
   return [
     `${lost.length} backups will be lost for good${lost.length === 0 ? '' : ':'}`,
-    ...lost.map(({ label, id, store }) => `  ${label}/${id} in ${store}`),
+    ...lost.map(describeName),
     ...(remaining.length === 0 ? [] : [`${remaining.length} backups need their other keys from then on:`]),
-    ...remaining.map(({ label, id, store }) => `  ${label}/${id} in ${store}`),
-    ...emptied.map((place) => `nothing will be left of ${place}`),
+    ...remaining.map((backup) => `${describeName(backup)}: ${backup.others.map(describeOther).join(' or ')}`),
+    ...emptied.map((place) => `no backup that restore opens will be left of ${place}`),
   ].join('\n');
+}
+
+function describeName({ label, id, store }: StoredName): string {
+  return `  ${label}/${id} in ${store}`;
+}
+
+function describeOther({ isEarlier, provider, ...key }: OtherKey): string {
+  const name = provider === 'openpgp' ? `OpenPGP ${key.keyId ?? ''}` : describeKey({ provider, ...key });
+  return isEarlier ? `${name} (by what it wrapped before a rewrap)` : name;
 }
