@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { describeError } from '../core/backup-error.ts';
 import { identifyKey, isSameKey } from '../core/key-identity.ts';
 import type { WrapContext } from '../core/key-wrapper.ts';
 import type { Secret } from '../core/secret.ts';
@@ -20,23 +21,41 @@ export interface WrapsToRenew {
 /**
  * Wraps the data key again, hours after a backup began, with the same keys, which may be rotated by then, and what wrapped
  * destroyed. What another version wraps comes before what is there; what the same one wraps is left out. It takes no
- * right that the first time did not take. Errors: `key` (one of the keys does not wrap any more).
+ * right that the first time did not take. A service that cannot be asked now, for it is away or a login has ended, is no
+ * reason to throw hours of work away: a warning says so. Errors: `key` (a key file does not wrap any more).
  */
 export async function renewWraps(wraps: WrapsToRenew, context: UseCaseContext): Promise<WrappedKey[]> {
-  const { dataKey, backup, keys, wrappedKeys } = wraps;
+  const { keys, wrappedKeys } = wraps;
   const current = [...wrappedKeys];
   const renewed: WrappedKey[] = [];
   for (const [index, reference] of keys.entries()) {
     if (await isReadOnce(reference)) continue;
-    using key = await openKey(reference, withoutWarnings(context));
-    const again = await key.wrap(dataKey, backup);
+    const again = await wrapAgain(reference, wraps, context);
     const before = wrappedKeys[index];
-    if (before !== undefined && isSameKey(identifyKey(before), identifyKey(again))) continue;
+    if (again === null || (before !== undefined && isSameKey(identifyKey(before), identifyKey(again)))) continue;
     current[index] = again;
     renewed.push(again);
   }
   const all = [...renewed, ...wrappedKeys];
   return all.length > maxWrappedKeys ? current : all;
+}
+
+/** `null`: the key's service cannot be asked now. */
+async function wrapAgain(
+  reference: string,
+  { dataKey, backup }: WrapsToRenew,
+  context: UseCaseContext,
+): Promise<WrappedKey | null> {
+  try {
+    using key = await openKey(reference, withoutWarnings(context));
+    return await key.wrap(dataKey, backup);
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (parseKeyReference(reference).scheme === 'file') throw error;
+    const problem = describeError(error);
+    context.log.warn({ problem }, 'cannot look whether the key is still the one that it was when the backup began');
+    return null;
+  }
 }
 
 /** Variables and commands keep no versions, and a command or a pipe may give the key only once. */

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import type { ListedKey } from '../../src/backup/list-keys.ts';
 import type { Manifest } from '../../src/catalog/manifest.ts';
 import { assertFailure, assertNothingBelow, entriesBelow } from '../support/cli-assertions.ts';
+import { CannedHttp } from '../support/canned-http.ts';
 import { makeGatedTools } from '../support/gated-tools.ts';
 import { generatePair } from '../support/openpgp-pair.ts';
 import { createSmallDatabase } from '../support/sample-database.ts';
@@ -214,12 +215,15 @@ describe('keys shred', () => {
   });
 });
 
+const secretText = randomBytes(32).toString('hex');
+const vaultMount = { path: 'kv/', type: 'kv', options: { version: '2' } };
+
 describe('keys shred while a backup is being made', () => {
   /** `create` of `small`, held before pg_dump starts, when it has begun an object in the store. */
-  async function hold(story: Story, key: string) {
+  async function hold(story: Story, key: string, env: Readonly<Record<string, string>> = {}) {
     const tools = await makeGatedTools(teller.cluster);
     const gate = tools.addGate({ tool: 'pg_dump', hold: 'before' });
-    const { ended } = story.start(`create -d small --key ${key} --pg-bin ${tools.folder} --jobs 1 --json`);
+    const { ended } = story.start(`create -d small --key ${key} --pg-bin ${tools.folder} --jobs 1 --json`, { env });
     await gate.reached();
     const isBegun = () => entriesBelow(join(story.storeFolder, 'small')).some((path) => path.includes('archive.dump'));
     await waitUntil(isBegun, 'create has begun an object');
@@ -271,5 +275,28 @@ describe('keys shred while a backup is being made', () => {
     assert.equal(run.code, 30, run.stderr);
     assert.match(run.stderr, new RegExp(`key ${old} of keyring file:aes\\.key@${old} was destroyed`));
     assert.deepEqual(entriesBelow(story.storeFolder), files);
+  });
+
+  it('is no reason to lose a backup when the service of its key does not answer any more at its end', async () => {
+    const story = teller.story();
+    let isExpired = false;
+    await using vault = await CannedHttp.start(({ path }) => {
+      if (isExpired) return { status: 403, body: JSON.stringify({ errors: ['permission denied'] }) };
+      if (!path.startsWith('/v1/kv/')) return { status: 200, body: JSON.stringify({ data: vaultMount }) };
+      const metadata = { version: 1, created_time: '2026-11-01T00:00:00Z', deletion_time: '', destroyed: false };
+      return { status: 200, body: JSON.stringify({ data: { data: { key: secretText }, metadata } }) };
+    });
+    const env = { VAULT_ADDR: vault.endpoint, VAULT_TOKEN: 's.a-token-that-ends' };
+    const created = await hold(story, 'vault:kv/backup#key', env);
+    isExpired = true;
+    const { code, stderr } = await created.finish();
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stderr,
+      /warn: cannot look whether the key is still the one that it was when the backup began.*revoked/,
+    );
+    isExpired = false;
+    const restored = await story.run('restore latest --output a.dump --key vault:kv/backup#key', { env });
+    assert.equal(restored.code, 0, restored.stderr);
   });
 });
