@@ -7,7 +7,7 @@ import { resolveConnection } from '../../src/postgres/connection.ts';
 import { openSession, type Session } from '../../src/postgres/session.ts';
 import { startCluster, type Cluster } from '../support/postgres-cluster.ts';
 
-const patienceMs = 1_000;
+const patienceMs = 3_000;
 
 /** Between us and the server: forgets a connection on which nothing goes to the server for `patienceMs`. */
 async function startForgetful(targetPort: number): Promise<AsyncDisposable & { readonly port: number }> {
@@ -48,10 +48,10 @@ describe('a session that has nothing to say', () => {
 
   it('gives signs of life, also within a transaction, and stays', async () => {
     await using way = await startForgetful(cluster.port);
-    await using session = await open(way.port, patienceMs / 20);
+    await using session = await open(way.port, 50);
     await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
     const [{ xmin } = {}] = await session.query('SELECT pg_export_snapshot() AS xmin');
-    await sleep(3 * patienceMs);
+    await sleep(2 * patienceMs);
     assert.deepEqual(await session.query('SELECT 1 AS one'), [{ one: 1 }]);
     await using other = await open(cluster.port);
     await other.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
