@@ -2,7 +2,7 @@ import { productName } from '../core/version.ts';
 import { withServerOptions, type Connection } from '../postgres/connection.ts';
 import { openSession, type Row, type Session } from '../postgres/session.ts';
 
-/** What the server gives a session that makes indexes. */
+/** What the server gives a session that restores. */
 export interface GivenSettings extends Row {
   /** `maintenance_work_mem` */
   readonly memoryMegabytes: number;
@@ -10,12 +10,15 @@ export interface GivenSettings extends Row {
   readonly workers: number;
   /** How many there can be of all kinds at a time. */
   readonly maxWorkers: number;
+  /** `array_nulls`: whether NULL within an array is one, as all tools write it, or a text. */
+  readonly arrayNulls: boolean;
 }
 
 const givenSql = `
   SELECT pg_size_bytes(current_setting('maintenance_work_mem'))::float8 / 1048576 AS "memoryMegabytes",
     current_setting('max_parallel_maintenance_workers')::int AS workers,
-    least(current_setting('max_parallel_workers')::int, current_setting('max_worker_processes')::int) AS "maxWorkers"`;
+    least(current_setting('max_parallel_workers')::int, current_setting('max_worker_processes')::int) AS "maxWorkers",
+    current_setting('array_nulls')::bool AS "arrayNulls"`;
 
 export async function readGivenSettings(session: Session): Promise<GivenSettings> {
   const [row] = await session.query<GivenSettings>(givenSql);
@@ -50,6 +53,7 @@ export function chooseSettings(given: GivenSettings, { jobs, isStaged }: Session
     ...(given.memoryMegabytes < megabytes ? [`maintenance_work_mem=${megabytes}MB`] : []),
     ...(isMoreWorkers ? [`max_parallel_maintenance_workers=${workers}`] : []),
     ...(isStaged ? ['synchronous_commit=off'] : []),
+    ...(given.arrayNulls ? [] : ['array_nulls=on']),
   ];
 }
 

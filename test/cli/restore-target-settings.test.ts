@@ -20,11 +20,12 @@ before(async () => {
 });
 after(async () => await teller[Symbol.asyncDispose]());
 
-/** Backslashes wherever a definition may have them, in such a way that nothing fails without them. */
+/** Backslashes wherever a definition may have them, in such a way that nothing fails without them; NULLs within arrays. */
 const definitions = String.raw`
   CREATE TYPE kind AS ENUM ('a\b', '\n');
   CREATE TABLE places (path text DEFAULT 'C:\temp', code text CHECK (code ~ '^\d+\.\d+$'), kind kind DEFAULT '\n');
   INSERT INTO places VALUES ('D:\new', NULL, NULL);
+  CREATE TABLE lists AS SELECT n, ARRAY['a', NULL, 'NULL', n::text] AS members FROM generate_series(1, 20000) AS n;
   COMMENT ON TABLE places IS 'a \ and ''quotes''';
   CREATE VIEW windows AS SELECT 'C:\a' || path AS path FROM places WHERE path LIKE '%\_%';
   CREATE FUNCTION split(text, separator text DEFAULT '\t') RETURNS text[] LANGUAGE sql
@@ -34,7 +35,12 @@ const definitions = String.raw`
   COMMENT ON INDEX large_rows_digits IS 'begins with \d';`;
 
 /** How a server may read the text that it is sent. */
-const settings = ['standard_conforming_strings = off', 'backslash_quote = off', 'escape_string_warning = off'];
+const settings = [
+  'standard_conforming_strings = off',
+  'backslash_quote = off',
+  'escape_string_warning = off',
+  'array_nulls = off',
+];
 
 /** Where somebody may have put them. */
 const places = { role: 'ROLE postgres', database: 'DATABASE target' } as const;
@@ -63,9 +69,9 @@ const ways: readonly (readonly [label: string, flags: string, place: Place])[] =
   ['plain', '', 'role'],
 ];
 
-describe('definitions come back as they were', () => {
+describe('a database comes back as it was', () => {
   for (const [label, flags, place] of ways) {
-    it(`where the ${place} reads backslashes in another way: ${label} ${flags}`, async () => {
+    it(`where the ${place} reads backslashes and NULL in another way: ${label} ${flags}`, async () => {
       await teller.cluster.dropDatabase('target');
       await teller.cluster.createDatabase('target');
       const changes = settings.map((setting) => `SET ${setting}`);

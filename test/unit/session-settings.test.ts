@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { chooseSettings } from '../../src/backup/session-settings.ts';
 
 /** What a server gives when nobody has set anything. */
-const usual = { memoryMegabytes: 64, workers: 2, maxWorkers: 8 };
+const usual = { memoryMegabytes: 64, workers: 2, maxWorkers: 8, arrayNulls: true };
 const one = { jobs: 1, isStaged: false };
 
 describe('the settings of sessions that restore', () => {
@@ -25,6 +25,7 @@ describe('the settings of sessions that restore', () => {
       one,
       ['max_parallel_maintenance_workers=2'],
     ],
+    ['NULL within arrays', { memoryMegabytes: 2048, workers: 6, arrayNulls: false }, one, ['array_nulls=on']],
     ['no fewer workers than the server gives', { memoryMegabytes: 256, workers: 2, maxWorkers: 1 }, one, []],
     [
       'no wait for the disk in a database without its name',
