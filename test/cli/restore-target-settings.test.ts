@@ -26,6 +26,9 @@ const definitions = String.raw`
   CREATE TABLE places (path text DEFAULT 'C:\temp', code text CHECK (code ~ '^\d+\.\d+$'), kind kind DEFAULT '\n');
   INSERT INTO places VALUES ('D:\new', NULL, NULL);
   CREATE TABLE lists AS SELECT n, ARRAY['a', NULL, 'NULL', n::text] AS members FROM generate_series(1, 20000) AS n;
+  CREATE TABLE measures (span interval, day date, at timestamptz, ratio float8, bytes bytea, part xml);
+  INSERT INTO measures
+    VALUES ('-1 mon +3 days -02:03:00', '2026-02-01', '2026-02-01 12:00+02', 1 / 3.0, '\x005c', '<a/><b/>');
   COMMENT ON TABLE places IS 'a \ and ''quotes''';
   CREATE VIEW windows AS SELECT 'C:\a' || path AS path FROM places WHERE path LIKE '%\_%';
   CREATE FUNCTION split(text, separator text DEFAULT '\t') RETURNS text[] LANGUAGE sql
@@ -40,6 +43,12 @@ const settings = [
   'backslash_quote = off',
   'escape_string_warning = off',
   'array_nulls = off',
+  "intervalstyle = 'sql_standard'",
+  "datestyle = 'SQL, DMY'",
+  "timezone = 'Asia/Kolkata'",
+  'extra_float_digits = -15',
+  "bytea_output = 'escape'",
+  "xmloption = 'document'",
 ];
 
 /** Where somebody may have put them. */
