@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import type { ListedKey } from '../../src/backup/list-keys.ts';
 import { assertFailure, entriesBelow } from '../support/cli-assertions.ts';
+import { listKeys, noStore, rotateKey } from '../support/key-commands.ts';
 import { generatePair } from '../support/openpgp-pair.ts';
 import { createSmallDatabase } from '../support/sample-database.ts';
 import { aesKey, openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
@@ -16,19 +16,9 @@ before(async () => {
 });
 after(async () => await teller[Symbol.asyncDispose]());
 
-async function listKeys(story: Story, args: string, env = {}): Promise<readonly ListedKey[]> {
-  return (await story.ask<{ keys: ListedKey[] }>(`keys list ${args}`, { env })).keys;
-}
-
-const noStore = { LIBRELOG_BACKUP_STORE: '' };
-
 interface MadeKey {
   readonly reference: string;
   readonly keyId: string;
-}
-
-async function rotate(story: Story, reference = 'file:aes.key'): Promise<string> {
-  return (await story.ask<MadeKey>(`keys rotate aes-256 --key ${reference}`)).keyId;
 }
 
 /** A key file as `keys generate` writes it, made at `time`. */
@@ -65,7 +55,7 @@ describe('keys rotate', () => {
   it('leaves the old key for the old backups, which the same reference opens', async () => {
     const story = teller.story();
     const old = await story.create('small');
-    const keyId = await rotate(story);
+    const keyId = await rotateKey(story);
     const young = await story.create('small');
     for (const { id } of [old, young]) {
       const { code, stderr } = await story.run(`restore ${id} --output ${id}.dump ${aesKey}`);
@@ -174,7 +164,7 @@ describe('create with a key that is too old', () => {
   it('goes on once it is rotated', async () => {
     const story = teller.story();
     await writeAged(story, 'old.key', old);
-    await rotate(story, 'file:old.key');
+    await rotateKey(story, 'file:old.key');
     const { code, stderr } = await story.run('create -d small --key file:old.key --rotation-overdue fail');
     assert.deepEqual([code, /days old/.test(stderr)], [0, false], stderr);
   });

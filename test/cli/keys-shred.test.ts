@@ -7,6 +7,7 @@ import type { Manifest } from '../../src/catalog/manifest.ts';
 import { assertFailure, assertNothingBelow, entriesBelow } from '../support/cli-assertions.ts';
 import { CannedHttp } from '../support/canned-http.ts';
 import { makeGatedTools } from '../support/gated-tools.ts';
+import { listKeys, noStore, rotateKey } from '../support/key-commands.ts';
 import { generatePair } from '../support/openpgp-pair.ts';
 import { createSmallDatabase } from '../support/sample-database.ts';
 import { aesKey, openStoryTeller, type Story, type StoryTeller } from '../support/story.ts';
@@ -19,17 +20,6 @@ before(async () => {
   await createSmallDatabase(teller.cluster, 'small', { scale: 100 });
 });
 after(async () => await teller[Symbol.asyncDispose]());
-
-async function listKeys(story: Story, args: string, env = {}): Promise<readonly ListedKey[]> {
-  return (await story.ask<{ keys: ListedKey[] }>(`keys list ${args}`, { env })).keys;
-}
-
-const noStore = { LIBRELOG_BACKUP_STORE: '' };
-
-/** Makes a new key of `aes.key` the active one; gives its id. */
-async function rotate(story: Story): Promise<string> {
-  return (await story.ask<{ keyId: string }>(`keys rotate aes-256 ${aesKey}`)).keyId;
-}
 
 async function activeKey(story: Story): Promise<string> {
   const active = (await listKeys(story, aesKey, noStore)).find(({ state }) => state === 'active');
@@ -46,7 +36,7 @@ describe('keys shred', () => {
     const story = teller.story();
     const lost = await story.create('small');
     const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
-    await rotate(story);
+    await rotateKey(story);
     const kept = await story.create('small');
     const command = `keys shred ${aesKey} --key-version ${keyId ?? ''}`;
     const asked = await story.run(command);
@@ -75,7 +65,7 @@ describe('keys shred', () => {
     const story = teller.story();
     await story.create('small');
     const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
-    await rotate(story);
+    await rotateKey(story);
     const command = `keys shred ${aesKey} --key-version ${keyId ?? ''} --confirm ${keyId ?? ''}`;
     assertFailure(await story.run(command), { code: 65, message: /opens the last backups of "small" in file:/ });
     const { code, stderr } = await story.run(`${command} --force`);
@@ -87,11 +77,11 @@ describe('keys shred', () => {
     const story = teller.story();
     await story.create('small');
     const first = await activeKey(story);
-    await rotate(story);
+    await rotateKey(story);
     await story.create('small');
     const second = await activeKey(story);
     await story.succeed(shred(first));
-    await rotate(story);
+    await rotateKey(story);
     const refused = await story.run(shred(second));
     assertFailure(refused, { code: 65, message: /opens the last backups of "small" in file:/ });
     assert.deepEqual(
@@ -106,10 +96,10 @@ describe('keys shred', () => {
     const story = teller.story();
     const first = await activeKey(story);
     const both = await story.create('small');
-    await rotate(story);
+    await rotateKey(story);
     await story.succeed(`keys rewrap ${aesKey} --to-key file:aes.key --add --yes`);
     const second = await activeKey(story);
-    await rotate(story);
+    await rotateKey(story);
     await story.create('small');
     const spared = await story.run(shred(first));
     assert.equal(spared.code, 0, spared.stderr);
@@ -125,7 +115,7 @@ describe('keys shred', () => {
     await story.create('small', `--hidden-recipient ${pair.certificate}`);
     await story.create('small');
     const keyId = await activeKey(story);
-    await rotate(story);
+    await rotateKey(story);
     assertFailure(await story.run(shred(keyId)), { code: 65, message: /opens the last backups of "small" in file:/ });
   });
 
@@ -136,7 +126,7 @@ describe('keys shred', () => {
     const [{ keyId: first }] = (await listKeys(story, '--key file:first.key', noStore)) as [ListedKey];
     await story.succeed('keys rewrap --key file:first.key --to-key file:aes.key --yes');
     const second = await activeKey(story);
-    await rotate(story);
+    await rotateKey(story);
     await story.create('small');
     const { code, stderr } = await story.run(shred(second));
     assert.equal(code, 0, stderr);
@@ -154,7 +144,7 @@ describe('keys shred', () => {
     const first = await activeKey(story);
     await story.succeed(`keys rewrap ${aesKey} --to-key file:next.key --yes`);
     const [{ keyId: next }] = (await listKeys(story, '--key file:next.key', noStore)) as [ListedKey];
-    await rotate(story);
+    await rotateKey(story);
     const { code, stderr } = await story.run(shred(first));
     assert.equal(code, 0, stderr);
     const line = `  small/${rewrapped.id} in file:\\S+: key ${next ?? ''}`;
@@ -166,7 +156,7 @@ describe('keys shred', () => {
     story.write('other.key', randomBytes(32));
     const backup = await story.create('small', `${aesKey} --key file:other.key`);
     const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
-    await rotate(story);
+    await rotateKey(story);
     const { code, stderr } = await story.run(
       `keys shred ${aesKey} --key-version ${keyId ?? ''} --confirm ${keyId ?? ''}`,
     );
@@ -180,7 +170,7 @@ describe('keys shred', () => {
     const pair = await generatePair(story, 'hidden');
     await story.create('small', `--hidden-recipient ${pair.certificate}`);
     const [{ keyId }] = (await listKeys(story, aesKey)) as [ListedKey];
-    await rotate(story);
+    await rotateKey(story);
     const { code, stderr } = await story.run(
       `keys shred ${aesKey} --key-version ${keyId ?? ''} --confirm ${keyId ?? ''}`,
     );
@@ -190,7 +180,7 @@ describe('keys shred', () => {
 
   it('refuses the active key, one that is not there, and to work blindly', async () => {
     const story = teller.story();
-    const keyId = await rotate(story);
+    const keyId = await rotateKey(story);
     const confirmed = `--key-version ${keyId} --confirm ${keyId}`;
     assertFailure(await story.run(`keys shred ${aesKey} ${confirmed}`, { env: noStore }), {
       code: 2,
@@ -242,7 +232,7 @@ describe('keys shred while a backup is being made', () => {
     const old = await activeKey(story);
     await story.create('small');
     const created = await hold(story, 'file:aes.key');
-    const young = await rotate(story);
+    const young = await rotateKey(story);
     await story.create('small', `--label other ${aesKey}`);
     const refused = await story.run(shred(old));
     const message = /backups are being made in file:\S+ that may need the key.*: small\//;
@@ -265,7 +255,7 @@ describe('keys shred while a backup is being made', () => {
   it('fails the backup, of which nothing is left, when the only key that it may use is destroyed', async () => {
     const story = teller.story();
     const old = await activeKey(story);
-    await rotate(story);
+    await rotateKey(story);
     await story.create('small', `--label other ${aesKey}`);
     const files = entriesBelow(story.storeFolder);
     const created = await hold(story, `file:aes.key@${old}`);
