@@ -171,15 +171,15 @@ describe('a backup of several streams that is interrupted', () => {
     const run = story.start(`create -d large --jobs 2 --pg-bin ${tools.folder} ${aesKey}`);
     await gate.reached();
     await using other = await openOtherSession(teller.cluster, 'large');
-    // The planner wants to read it for a range of blocks.
+    // The planner wants to read it before a row is read.
     await other.run('BEGIN; LOCK TABLE pg_catalog.pg_statistic IN ACCESS EXCLUSIVE MODE');
     gate.open();
     // Not by a query: that would wait as well.
-    const waiting = () => backendTitles().filter((title) => / large .* COPY waiting/.test(title)).length;
-    await waitUntil(() => waiting() > 0, 'a COPY waits');
+    const waiting = () => backendTitles().filter((title) => / large .* waiting/.test(title)).length;
+    await waitUntil(() => waiting() > 0, 'a query waits');
     run.kill('SIGTERM');
     assertFailure(await run.ended, { code: 143, message: /^ended by SIGTERM$/, hint: null });
-    await waitUntil(() => waiting() === 0, 'no COPY waits any more', 3000);
+    await waitUntil(() => waiting() === 0, 'no query waits any more', 3000);
     await other.run('ROLLBACK');
     await assertNothingLeft(story);
   });
