@@ -1,16 +1,16 @@
 import { DecryptCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms';
 import { BackupError } from '../core/backup-error.ts';
 import type { KeyWrapper, WrapContext } from '../core/key-wrapper.ts';
-import { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secret.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
 import { callAws, toAwsClientConfig } from './aws-client.ts';
 import { unexpectedAnswer } from './aws-errors.ts';
 import { describeKmsKey, findKmsMaterialDate, type KmsKeyCall } from './aws-kms-key.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
+import { toDataKey } from './to-data-key.ts';
 
 const algorithm = 'SYMMETRIC_DEFAULT';
-const dataKeyBytes = 32;
 /** The most that Decrypt takes (API reference of Decrypt, CiphertextBlob). */
 const maxWrappedBytes = 6144;
 
@@ -69,9 +69,7 @@ class AwsKmsWrapper implements KeyWrapper {
     });
     const { Plaintext: bytes } = await callAws(async (options) => await this.#client.send(command, options), call);
     if (bytes === undefined) throw unexpectedAnswer(call.action);
-    if (bytes.byteLength === dataKeyBytes) return new Secret(bytes);
-    bytes.fill(0);
-    throw new BackupError('integrity', `cannot ${call.action}: what it holds is not a data key`);
+    return toDataKey(bytes, call.action);
   }
 
   async createdAt(): Promise<Date | null> {

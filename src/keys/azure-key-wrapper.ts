@@ -2,16 +2,15 @@ import { CryptographyClient, KeyClient } from '@azure/keyvault-keys';
 import { BackupError } from '../core/backup-error.ts';
 import type { KeyWrapper } from '../core/key-wrapper.ts';
 import type { Meaning } from '../core/meaning.ts';
-import { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secret.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
 import { unexpectedVaultAnswer, type VaultFailure } from './azure-vault-errors.ts';
 import { AzureVault } from './azure-vault.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
+import { toDataKey } from './to-data-key.ts';
 
 type Algorithm = Extract<WrappedKey, { provider: 'azure-key' }>['algorithm'];
-
-const dataKeyBytes = 32;
 
 /**
  * `azure-key:VAULT/KEY`: an RSA key of Azure Key Vault (RSA-OAEP with SHA-256), or an AES-256 key of a managed HSM (AES
@@ -74,9 +73,7 @@ class AzureKeyWrapper implements KeyWrapper {
       meaningOf: meaningOfUnwrapping,
     });
     if (!isFilled(result)) throw unexpectedVaultAnswer(action);
-    if (result.byteLength === dataKeyBytes) return new Secret(result);
-    result.fill(0);
-    throw new BackupError('integrity', `cannot ${action}: what it holds is not a data key`);
+    return toDataKey(result, action);
   }
 
   async createdAt(): Promise<Date | null> {

@@ -2,7 +2,7 @@ import canonicalize from 'canonicalize';
 import { BackupError } from '../core/backup-error.ts';
 import type { KeyWrapper, WrapContext } from '../core/key-wrapper.ts';
 import type { Meaning } from '../core/meaning.ts';
-import { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secret.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
 import { crc32c } from './crc32c.ts';
 import { readChecked, readChildName } from './gcp-checked.ts';
@@ -11,9 +11,9 @@ import { readKmsVersion, readPrimaryVersion } from './gcp-kms-version.ts';
 import { DamagedAnswer, type GcpFailure, type GcpService } from './gcp-errors.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
+import { toDataKey } from './to-data-key.ts';
 
 const algorithm = 'GOOGLE_SYMMETRIC_ENCRYPTION';
-const dataKeyBytes = 32;
 
 export const kms: GcpService = {
   title: 'Cloud KMS',
@@ -98,9 +98,7 @@ class GcpKmsWrapper implements KeyWrapper {
       read: (answer) => readChecked(answer, 'plaintext', 'plaintextCrc32c'),
       signal: this.#signal,
     });
-    if (plaintext.byteLength === dataKeyBytes) return new Secret(plaintext);
-    plaintext.fill(0);
-    throw new BackupError('integrity', `cannot ${action}: what it holds is not a data key`);
+    return toDataKey(plaintext, action);
   }
 
   async createdAt(): Promise<Date | null> {

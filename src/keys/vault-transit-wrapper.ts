@@ -1,16 +1,15 @@
 import canonicalize from 'canonicalize';
 import { BackupError } from '../core/backup-error.ts';
 import type { KeyWrapper, WrapContext } from '../core/key-wrapper.ts';
-import { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secret.ts';
 import type { WrappedKey } from '../core/wrapped-key.ts';
 import type { SecretAccess } from './read-secret.ts';
 import type { WrapperReference } from './secret-reference.ts';
+import { toDataKey } from './to-data-key.ts';
 import { openVaultClient, type VaultClient } from './vault-client.ts';
 import type { VaultAnswer } from './vault-http.ts';
 import { describeRefusal, missingKey, type TransitKey, VaultTransitKey } from './vault-transit-key.ts';
 import { transitAlgorithm as algorithm } from './vault-transit-key.ts';
-
-const dataKeyBytes = 32;
 
 /**
  * `vault-transit:MOUNT/KEY`: a key of Vault's transit secrets engine, of type aes256-gcm96, derived or not. Wraps with
@@ -74,10 +73,7 @@ class VaultTransitWrapper implements KeyWrapper {
     }
     const answer = await this.#call(action, 'decrypt', { ciphertext, ...toBinding(context) });
     if (answer.status !== 200) throw describeRefusal(answer, action, keyVersion);
-    const dataKey = new Secret(Buffer.from(String(answer.data['plaintext']), 'base64'));
-    if (dataKey.sizeBytes === dataKeyBytes) return dataKey;
-    dataKey[Symbol.dispose]();
-    throw new BackupError('integrity', `cannot ${action}: what it holds is not a data key`);
+    return toDataKey(Buffer.from(String(answer.data['plaintext']), 'base64'), action);
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { backUpInEveryForm } from '../support/backup-forms.ts';
 import { startPooler } from '../support/pooler-double.ts';
 import { aesKey, openStoryTeller, type Story, type StoryOptions, type StoryTeller } from '../support/story.ts';
 
@@ -7,12 +8,7 @@ let teller: StoryTeller;
 let story: Story;
 before(async () => {
   teller = await openStoryTeller({ settings: { maintenance_work_mem: '16MB' } });
-  await teller.cluster.createDatabase('source');
-  await teller.cluster.runSql('source', definitions);
-  story = teller.story();
-  await story.create('source', `${aesKey} --label archive`);
-  await story.create('source', `${aesKey} --label script --format plain`);
-  await story.create('source', `${aesKey} --label streams --jobs 2`);
+  story = await backUpInEveryForm(teller, definitions);
 });
 after(async () => await teller[Symbol.asyncDispose]());
 

@@ -1,4 +1,5 @@
 import { after, before, describe, it } from 'node:test';
+import { backUpInEveryForm } from '../support/backup-forms.ts';
 import { assertFailure, assertNoSession } from '../support/cli-assertions.ts';
 import { assertSameDatabase } from '../support/database-difference.ts';
 import { fingerprintDatabase } from '../support/database-fingerprint.ts';
@@ -10,12 +11,7 @@ let teller: StoryTeller;
 let story: Story;
 before(async () => {
   teller = await openStoryTeller();
-  await teller.cluster.createDatabase('source');
-  await teller.cluster.runSql('source', definitions);
-  story = teller.story();
-  await story.create('source', `${aesKey} --label archive`);
-  await story.create('source', `${aesKey} --label script --format plain`);
-  await story.create('source', `${aesKey} --label streams --jobs 2`);
+  story = await backUpInEveryForm(teller, definitions);
 });
 after(async () => await teller[Symbol.asyncDispose]());
 
